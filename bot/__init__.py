@@ -1,0 +1,1 @@
+"""Acts: the processes, and the services spoken to."""

@@ -1,0 +1,1 @@
+"""Orders that need the network or time; each may run twice."""

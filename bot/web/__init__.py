@@ -1,0 +1,1 @@
+"""The web process: webhooks, pages and the API."""

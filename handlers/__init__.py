@@ -1,0 +1,1 @@
+"""Decides: what follows from what we are told. Pure."""

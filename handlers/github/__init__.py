@@ -1,0 +1,1 @@
+"""What follows from GitHub's webhooks, one module a concept."""

@@ -1,0 +1,1 @@
+"""What is measured: each metric one SELECT of the rows it counts."""

@@ -1,0 +1,132 @@
+"""Pull requests with what was ever seen of them: heads, turns, reviews and comments."""
+
+from datetime import datetime
+
+from sqlalchemy import Index
+
+from models.columns import Fact, maybe_text, maybe_time, text, texts, time
+
+
+class PullRequest(Fact, table=True):
+    """A pull request as GitHub last described it. `cohort`: people, agent or bots."""
+
+    __tablename__ = "pull_requests"
+    __table_args__ = (
+        Index("pull_requests_merge_commit", "repository_id", "merge_commit_sha"),
+        Index("pull_requests_merged", "repository_id", "merged_at"),
+        Index("pull_requests_number", "repository_id", "number"),
+    )
+
+    repository_id: str = text()
+    number: int
+    title: str = text()
+    url: str | None = maybe_text()
+    state: str = text()
+    draft: bool = False
+    author_id: str | None = maybe_text()
+    author_login: str | None = maybe_text()
+    cohort: str = text()
+    base_ref: str = text()
+    base_is_default: bool = True
+    head_ref: str = text()
+    head_sha: str = text()
+    head_repository_id: str | None = maybe_text()
+    labels: list[str] = texts()
+    opened_at: datetime = time()
+    merged_at: datetime | None = maybe_time()
+    closed_at: datetime | None = maybe_time()
+    merge_commit_sha: str | None = maybe_text()
+    commits: int | None = None
+    additions: int | None = None
+    deletions: int | None = None
+    changed_files: int | None = None
+
+
+class PullRequestHead(Fact, table=True):
+    """A commit that was once the head of a pull request; a force-push does not unsee it."""
+
+    __tablename__ = "pull_request_heads"
+
+    repository_id: str = text()
+    pull_request_id: str = text(index=True)
+    sha: str = text()
+
+
+class PullRequestCommit(Fact, table=True):
+    """A commit that GitHub listed for a pull request (asked, where pushes did not tell)."""
+
+    __tablename__ = "pull_request_commits"
+
+    pull_request_id: str = text(index=True)
+    sha: str = text()
+    authored_at: datetime = time()
+    headline: str = text(default="")
+
+
+class PullRequestTurn(Fact, table=True):
+    """When a pull request was made ready for review, or turned back into a draft."""
+
+    __tablename__ = "pull_request_turns"
+
+    pull_request_id: str = text(index=True)
+    action: str = text()
+    at: datetime = time()
+
+
+class Review(Fact, table=True):
+    """A review somebody submitted. `cohort` is the reviewer's: people, agent or bots."""
+
+    __tablename__ = "reviews"
+
+    repository_id: str = text()
+    pull_request_id: str = text(index=True)
+    author_id: str | None = maybe_text()
+    author_login: str | None = maybe_text()
+    cohort: str = text()
+    state: str = text()
+    submitted_at: datetime = time()
+
+
+class ReviewComment(Fact, table=True):
+    """A remark on a line of a pull request; its words are not kept."""
+
+    __tablename__ = "review_comments"
+
+    repository_id: str = text()
+    pull_request_id: str = text(index=True)
+    author_id: str | None = maybe_text()
+    author_login: str | None = maybe_text()
+    cohort: str = text()
+    created_at: datetime = time()
+    deleted: bool = False
+
+
+class Issue(Fact, table=True):
+    """A GitHub issue as last described."""
+
+    __tablename__ = "issues"
+
+    repository_id: str = text(index=True)
+    number: int
+    title: str = text()
+    url: str | None = maybe_text()
+    state: str = text()
+    author_login: str | None = maybe_text()
+    labels: list[str] = texts()
+    created_at: datetime = time()
+    closed_at: datetime | None = maybe_time()
+    deleted: bool = False
+
+
+class IssueComment(Fact, table=True):
+    """A comment on an issue or pull request; its words are not kept."""
+
+    __tablename__ = "issue_comments"
+
+    repository_id: str = text()
+    issue_id: str = text(index=True)
+    author_id: str | None = maybe_text()
+    author_login: str | None = maybe_text()
+    cohort: str = text()
+    created_at: datetime = time()
+    deleted: bool = False

@@ -1,0 +1,79 @@
+"""People who sign in: users, their roles in organisations, sessions, links and tokens."""
+
+from datetime import datetime
+
+from sqlmodel import SQLModel
+
+from models.columns import maybe_text, maybe_time, now, number, text, time
+
+ROLES = ("viewer", "manager", "admin")
+
+
+class User(SQLModel, table=True):
+    """A person who can sign in. `password_hash` is argon2, None for people who use links only."""
+
+    __tablename__ = "users"
+
+    id: str = text(primary_key=True)
+    email: str = text(unique=True)
+    name: str | None = maybe_text()
+    password_hash: str | None = maybe_text()
+    operator: bool = False
+    created_at: datetime | None = now()
+
+
+class Membership(SQLModel, table=True):
+    """A person's role in an organisation: viewer, manager or admin."""
+
+    __tablename__ = "memberships"
+
+    user_id: str = text(primary_key=True)
+    organization_id: str = text(primary_key=True, index=True)
+    role: str = text()
+
+
+class Session(SQLModel, table=True):
+    """A signed-in browser. The cookie holds a random token, this table only its SHA-256."""
+
+    __tablename__ = "sessions"
+
+    token_hash: str = text(primary_key=True)
+    user_id: str = text(index=True)
+    created_at: datetime | None = now()
+    expires_at: datetime = time()
+
+
+class SignInLink(SQLModel, table=True):
+    """A link that signs one person in once; only the SHA-256 of its token is kept."""
+
+    __tablename__ = "sign_in_links"
+
+    token_hash: str = text(primary_key=True)
+    user_id: str = text()
+    expires_at: datetime = time()
+    used_at: datetime | None = maybe_time()
+
+
+class RefreshToken(SQLModel, table=True):
+    """A refresh token of the API. Each use replaces it; using one twice ends its family."""
+
+    __tablename__ = "refresh_tokens"
+
+    token_hash: str = text(primary_key=True)
+    family: str = text(index=True)
+    user_id: str = text()
+    expires_at: datetime = time()
+    used_at: datetime | None = maybe_time()
+
+
+class AuditEntry(SQLModel, table=True):
+    """What a person, or somebody who was turned away, did that changes rights or settings."""
+
+    __tablename__ = "audit_log"
+
+    id: int | None = number(default=None, primary_key=True)
+    at: datetime | None = now()
+    user_id: str | None = maybe_text()
+    organization_id: str | None = maybe_text()
+    action: str = text()
+    detail: str | None = maybe_text()
