@@ -1,0 +1,189 @@
+"""The only reader of the environment: every setting, its default, and what is wrong with it."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from models.errors import Refused
+
+SECRETS_IN_FILES = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "PRIVATE_KEY",
+    "WEBHOOK_SECRET",
+    "GITHUB_CLIENT_SECRET",
+    "SMTP_URL",
+)
+
+
+class Settings(BaseSettings):
+    """What the environment says. Secrets may come from a file named by `<NAME>_FILE`."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, frozen=True)
+
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    veelocity_home: Path = Path(".veelocity")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    base_url: str = ""
+    secret_key: SecretStr = SecretStr("")
+    app_id: int | None = None
+    private_key: SecretStr | None = None
+    private_key_path: Path | None = None
+    webhook_secret: SecretStr = SecretStr("")
+    webhook_secret_previous: SecretStr = SecretStr("")
+    github_client_id: str | None = None
+    github_client_secret: SecretStr | None = None
+    github_api_url: str = "https://api.github.com"
+    github_url: str = "https://github.com"
+    log_format: Literal["json", "console", ""] = ""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    sample_data: bool = False
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    database_pool_size: Annotated[int, Field(ge=2, le=100)] = 8
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Read a comma-separated list."""
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("github_api_url", "github_url", "base_url")
+    @classmethod
+    def web_address(cls, value: str) -> str:
+        """Refuse anything that is not a web address; drop the slash at its end."""
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse other databases: the store is Postgres."""
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// (Postgres 15 or newer)")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def redis(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what the Redis client could not open."""
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def app_is_whole(self) -> Self:
+        """An app id without its key cannot sign anything."""
+        if self.app_id and not (self.private_key or self.private_key_path):
+            raise ValueError("APP_ID is set, so PRIVATE_KEY or PRIVATE_KEY_PATH is needed as well")
+        if self.private_key_path and not self.private_key_path.is_file():
+            raise ValueError(f"PRIVATE_KEY_PATH: there is no file {self.private_key_path}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment; no other file is looked for."""
+        return init_settings, env_settings
+
+    @property
+    def postgres_url(self) -> str:
+        """The database's address as SQLAlchemy and psycopg take it."""
+        assert self.database_url is not None  # noqa: S101 - the CLI fills it in before use
+        return self.database_url.get_secret_value().replace("postgres://", "postgresql://", 1)
+
+    @property
+    def redis_address(self) -> str | None:
+        """The address of Redis; None means an in-process stand-in."""
+        return self.redis_url.get_secret_value() if self.redis_url else None
+
+    @property
+    def public_url(self) -> str:
+        """The address people and GitHub reach us at."""
+        return self.base_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach us by https, so that cookies may insist on it."""
+        return self.public_url.startswith("https://")
+
+    @cached_property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys that sign and encrypt, newest first."""
+        return tuple(key for key in self.secret_key.get_secret_value().split(",") if key)
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The current and the previous webhook secret, without the empty ones."""
+        both = (
+            self.webhook_secret.get_secret_value(),
+            self.webhook_secret_previous.get_secret_value(),
+        )
+        return tuple(secret for secret in both if secret)
+
+    @property
+    def private_key_pem(self) -> str | None:
+        """The app's private key; a newline written as backslash and n is understood."""
+        if self.private_key_path:
+            return self.private_key_path.read_text()
+        return (
+            self.private_key.get_secret_value().replace("\\n", "\n") if self.private_key else None
+        )
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; raise `Refused` naming every fault at once."""
+    faults, from_files = [], {}
+    for name in SECRETS_IN_FILES:
+        path = os.environ.get(f"{name}_FILE")
+        if not path:
+            continue
+        try:
+            from_files[name.lower()] = Path(path).read_text().strip()
+        except OSError as error:
+            faults.append(f"{name}_FILE: {error.strerror}: {path}")
+    try:
+        settings = Settings(**(from_files | overrides))
+    except ValidationError as error:
+        faults += [fault(detail) for detail in error.errors(include_url=False, include_input=False)]
+    if faults:
+        raise Refused("These settings are wrong:\n" + "\n".join(f"  {line}" for line in faults))
+    return settings
+
+
+def fault(detail: Any) -> str:
+    """Say one fault with the name of its variable."""
+    name = "_".join(str(part) for part in detail["loc"]).upper()
+    said = detail["msg"].removeprefix("Value error, ")
+    return f"{name}: {said}" if name else said
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for a child process: ours, with what was decided since written in."""
+    decided = {
+        "DATABASE_URL": settings.postgres_url,
+        "REDIS_URL": settings.redis_address or "",
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "GITHUB_API_URL": settings.github_api_url,
+        "SAMPLE_DATA": "1" if settings.sample_data else "",
+        "APP_ID": str(settings.app_id or ""),
+        "PRIVATE_KEY": settings.private_key.get_secret_value() if settings.private_key else "",
+        "VEELOCITY_HOME": str(settings.veelocity_home),
+    }
+    return {**os.environ, **decided}

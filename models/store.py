@@ -1,0 +1,110 @@
+"""The store: the engine, and `remember`, the one way facts are written."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import blake2b
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.elements import TextClause
+from sqlmodel import SQLModel
+
+from models.columns import Fact
+
+Row = dict[str, Any]
+
+
+def engine(url: str, *, pool_size: int = 8, name: str = "veelocity") -> AsyncEngine:
+    """Open a pool of connections to Postgres; broken ones are noticed before they are used."""
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_pre_ping=True,
+        connect_args={"application_name": name, "options": "-c timezone=UTC"},
+    )
+
+
+@cache
+def columns(table: type[SQLModel]) -> tuple[str, ...]:
+    """Return a table's columns, in their order."""
+    return tuple(column.name for column in SQLModel.metadata.tables[str(table.__tablename__)].c)
+
+
+@cache
+def upsert(table: type[Fact]) -> TextClause:
+    """Return the statement that writes many rows of a table where they are newer.
+
+    Its only parameter, `rows`, is a JSON array; Postgres reads the types from the table itself.
+    """
+    names, own = columns(table), table.__tablename__
+    sets = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
+    listed = ", ".join(names)
+    return text(
+        f"insert into {own} ({listed}) "  # noqa: S608 - names come from our own tables
+        f"select {listed} from json_populate_recordset(null::{own}, cast(:rows as json)) "
+        f"on conflict (id) do update set {sets} "
+        f"where ({own}.changed_at, {own}.rank, {own}.digest) "
+        "< (excluded.changed_at, excluded.rank, excluded.digest)"
+    )
+
+
+def content(row: Fact) -> Row:
+    """Return a row as a dictionary, with the digest of what it says."""
+    said = {name: getattr(row, name) for name in columns(type(row))}
+    said["digest"] = 0
+    said["digest"] = int.from_bytes(
+        blake2b(to_json(said), digest_size=8).digest(), "big", signed=True
+    )
+    return said
+
+
+def newest(rows: Iterable[Fact]) -> dict[type[Fact], list[Row]]:
+    """Fold rows of one key into the newest, by table; sorted, so that locks never cross."""
+    folded: dict[type[Fact], dict[str, Row]] = {}
+    for row in rows:
+        said, known = content(row), folded.setdefault(type(row), {})
+        held = known.get(row.id)
+        if held is None or age(held) < age(said):
+            known[row.id] = said
+    return {
+        table: [known[key] for key in sorted(known)]
+        for table, known in sorted(folded.items(), key=lambda item: str(item[0].__tablename__))
+    }
+
+
+def age(row: Row) -> tuple[Any, Any, Any]:
+    """Return what decides which of two rows of one key wins."""
+    return row["changed_at"], row["rank"], row["digest"]
+
+
+async def remember(db: AsyncConnection, rows: Iterable[Fact]) -> int:
+    """Write facts, newest wins; return how many tables' rows were offered.
+
+    The result does not depend on the order or repetition of calls (METRICS.md R9).
+    """
+    offered = 0
+    for table, said in newest(rows).items():
+        await db.execute(upsert(table), {"rows": to_json(said).decode()})
+        offered += len(said)
+    return offered
+
+
+async def replace(
+    db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLModel], where: str, **bound: Any
+) -> None:
+    """Put derived rows in the place of those that `where` selects, in one transaction."""
+    own = table.__tablename__
+    await db.execute(text(f"delete from {own} where {where}"), bound)  # noqa: S608
+    if rows:
+        listed = ", ".join(columns(table))
+        said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
+        await db.execute(
+            text(
+                f"insert into {own} ({listed}) select {listed} "  # noqa: S608
+                f"from json_populate_recordset(null::{own}, cast(:rows as json))"
+            ),
+            {"rows": to_json(said).decode()},
+        )
