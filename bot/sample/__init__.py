@@ -1,0 +1,1 @@
+"""The story that `make demo` replays: an invented organisation, its deliveries and their truth."""
