@@ -1,0 +1,240 @@
+"""Change lead time: from a change's first commit to the deployment that shipped it (R3, R8)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask, scoped
+from models.metrics.explanation import Metric
+from models.metrics.levels import Level, change_lead_time_level
+
+CHANGES = """
+select c.organization_id, c.repository_id, c.service_id, c.environment_class, d.environment,
+       c.id, c.deployed_at as at, c.url, r.full_name as repository, d.service, c.change_id,
+       concat_ws(' ', coalesce(r.full_name || '#' || c.pull_request_number,
+                               r.full_name || '@' || left(c.sha, 7), left(c.sha, 7)),
+                 c.title) as what,
+       c.pull_request_number, c.sha, c.title, c.cohort, c.first, c.evidence,
+       c.first_commit_at, c.merged_at, c.service_deployment_id,
+       c.lead_seconds as value, c.lead_seconds, c.coding_seconds, c.pickup_seconds,
+       c.review_seconds, c.deploy_seconds,
+       c.lead_seconds is not null and c.cohort = any(:cohorts) as counted,
+       case when c.lead_seconds is null then coalesce(c.reason, 'its lead time was not measured')
+            when c.cohort = any(:cohorts) then null
+            when c.cohort = 'bots' then 'made by a bot: bots are left out of lead time'
+            when c.cohort = 'agent' then 'made by the agent: the filter leaves its changes out'
+            else 'made by people: the filter leaves their changes out' end as reason
+from deployment_changes c
+left join service_deployments d on d.id = c.service_deployment_id
+left join repositories r on r.id = c.repository_id
+"""
+
+# A change reaches an environment of its own name once, at its first deployment there.
+FIRST_THERE = """not exists (
+    select from deployment_changes e join service_deployments ed on ed.id = e.service_deployment_id
+    where e.change_id = facts.change_id and e.organization_id = :organization_id
+      and ed.environment = :environment and (e.deployed_at, e.id) < (facts.at, facts.id))
+"""
+
+LEAD_TIME = """
+select count(*) filter (where counted and current) as count,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
+           filter (where counted and current) as percentiles,
+       avg(value) filter (where counted and current) as mean,
+       avg(coalesce(coding_seconds, 0)) filter (where counted and current) as coding,
+       avg(coalesce(pickup_seconds, 0)) filter (where counted and current) as pickup,
+       avg(coalesce(review_seconds, 0)) filter (where counted and current) as review,
+       avg(coalesce(deploy_seconds, 0)) filter (where counted and current) as deploy,
+       count(*) filter (where counted and not current) as previous_count,
+       percentile_cont(0.5) within group (order by value)
+           filter (where counted and not current) as previous_median,
+       count(value) filter (where cohort = 'people' and current) as people_count,
+       count(value) filter (where cohort = 'agent' and current) as agent_count,
+       count(value) filter (where cohort = 'bots' and current) as bots_count,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'people' and current) as people_median,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'agent' and current) as agent_median,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'bots' and current) as bots_median
+from (select *, at >= :start as current from rows) split
+"""
+
+SERIES = """
+select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
+       percentile_cont(array[0.5, 0.9]) within group (order by value) as percentiles
+from rows where counted group by day
+"""
+
+BY_REPOSITORY = """
+select repository_id, max(repository) as repository, count(*) as count,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles,
+       avg(value) as mean
+from rows where counted group by repository_id order by repository, repository_id
+"""
+
+
+def changes(scope: Scope, since: datetime | None, until: datetime | None) -> Rows:
+    """The changes deployed in a scope, each once, with whether it counts and why not.
+
+    A roll-up takes the deployment that first brought a change; a service has its own.
+    """
+    rows = scoped(CHANGES, scope, since, until)
+    once = "first" if scope.by_class else FIRST_THERE
+    return replace(
+        rows,
+        sql=rows.sql if scope.service else f"{rows.sql} and {once}",
+        parameters={**rows.parameters, "cohorts": list(scope.cohorts)},
+    )
+
+
+METRIC = Metric(
+    name="change_lead_time",
+    title="Change lead time",
+    definition="How long a change took from its first commit to the deployment that shipped it.",
+    formula="median of (deployed_at - first_commit_at); weekends included; bots left out unless "
+    "asked for; bucketed by the day of deployment",
+    source="https://dora.dev/guides/dora-metrics-four-keys/",
+    rows=changes,
+    nothing="no change with a lead time reached {environment} from {start_date} to {end_date}",
+    connect="Send a `deployment_status` of state `success` for the environment, and the "
+    "`pull_request` and `push` events of its repository: lead time begins with the second "
+    "deployment, because what the first one brought cannot be known.",
+    columns=(
+        *("at", "repository", "service", "environment", "pull_request_number", "title", "sha"),
+        *("cohort", "first_commit_at", "merged_at", "value", "coding_seconds", "pickup_seconds"),
+        *("review_seconds", "deploy_seconds", "evidence", "counted", "reason", "url"),
+    ),
+)
+
+
+class Stages(TypedDict):
+    """Mean seconds of each stage of the counted changes; they sum to `mean_seconds`."""
+
+    coding_seconds: float | None
+    pickup_seconds: float | None
+    review_seconds: float | None
+    deploy_seconds: float | None
+
+
+class Median(TypedDict):
+    """A median and of how many."""
+
+    median_seconds: float | None
+    count: int
+
+
+class Percentiles(TypedDict):
+    """How lead times spread, in seconds; None without data."""
+
+    median_seconds: float | None
+    p50_seconds: float | None
+    p75_seconds: float | None
+    p90_seconds: float | None
+    p95_seconds: float | None
+    mean_seconds: float | None
+    count: int
+
+
+class ChangeLeadTime(Percentiles, Level):
+    """Lead times of the changes deployed in a window; `reason` says why there are
+    none, and is None where there are.
+
+    `by_cohort`: people, agent and bots, whichever cohorts the scope counts.
+    """
+
+    stages: Stages
+    by_cohort: dict[str, Median]
+    previous: Median
+    reason: str | None
+
+
+class LeadTimeBucket(TypedDict):
+    """The changes deployed in one day, week or month, by its first day."""
+
+    start_date: str
+    p50_seconds: float | None
+    p90_seconds: float | None
+    count: int
+
+
+class RepositoryLeadTime(Percentiles):
+    """One repository's part."""
+
+    repository_id: str
+    repository: str | None
+
+
+async def change_lead_time(
+    db: AsyncConnection, scope: Scope, window: Window, edition: int = 2024
+) -> ChangeLeadTime:
+    """How long changes took that were deployed in a window, beside as many days before."""
+    rows = changes(scope, window.previous.start, window.end)
+    told = (await ask(db, rows, LEAD_TIME, start=window.start)).mappings().one()
+    spread = percentiles(told)
+    return ChangeLeadTime(
+        **spread,
+        stages=Stages(
+            coding_seconds=told["coding"],
+            pickup_seconds=told["pickup"],
+            review_seconds=told["review"],
+            deploy_seconds=told["deploy"],
+        ),
+        by_cohort={cohort: median(told, cohort) for cohort in COHORTS},
+        previous=median(told, "previous"),
+        reason=None if told["count"] else METRIC.no_data(scope, window),
+        **change_lead_time_level(spread["median_seconds"], edition),
+    )
+
+
+def percentiles(row: RowMapping) -> Percentiles:
+    """What Postgres says of one set of lead times."""
+    p50, p75, p90, p95 = row["percentiles"] or (None,) * 4
+    return Percentiles(
+        median_seconds=p50,
+        p50_seconds=p50,
+        p75_seconds=p75,
+        p90_seconds=p90,
+        p95_seconds=p95,
+        mean_seconds=row["mean"],
+        count=row["count"],
+    )
+
+
+def median(row: RowMapping, name: str) -> Median:
+    """One of the medians of the answer, with its count."""
+    return Median(median_seconds=row[f"{name}_median"], count=row[f"{name}_count"])
+
+
+async def change_lead_time_series(
+    db: AsyncConnection, scope: Scope, window: Window, bucket: Bucket
+) -> list[LeadTimeBucket]:
+    """Lead times by day, week or month of deployment; a bucket without changes has no values."""
+    rows = changes(scope, window.start, window.end)
+    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
+    told: Mapping[Any, RowMapping] = {row["day"]: row for row in answer.mappings()}
+    return [lead_time_bucket(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
+
+
+def lead_time_bucket(start_date: str, row: RowMapping | None) -> LeadTimeBucket:
+    """One bucket; None is an empty one."""
+    p50, p90 = row["percentiles"] if row else (None, None)
+    count = row["count"] if row else 0
+    return LeadTimeBucket(start_date=start_date, p50_seconds=p50, p90_seconds=p90, count=count)
+
+
+async def change_lead_time_by_repository(
+    db: AsyncConnection, scope: Scope, window: Window
+) -> list[RepositoryLeadTime]:
+    """Each repository with counted changes, by name."""
+    answer = await ask(db, changes(scope, window.start, window.end), BY_REPOSITORY)
+    return [
+        RepositoryLeadTime(
+            repository_id=row["repository_id"], repository=row["repository"], **percentiles(row)
+        )
+        for row in answer.mappings()
+    ]
