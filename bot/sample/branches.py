@@ -1,6 +1,7 @@
 """A branch with its pull request: commits pushed, force-pushed and brought up to date."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.sample import builds, payloads
 from bot.sample.graph import Commit, Files, between
@@ -47,7 +48,7 @@ def tell(
     pr: PullRequest,
     action: str,
     sender: Person,
-    extra: dict[str, object] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> None:
     """Send one `pull_request` delivery."""
     if not world.knows(repo):

@@ -93,7 +93,7 @@ def _code(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
         moments = [world.now]
         pushed_at = world.minutes(0.3, 6)
     else:
-        hours = world.about(4.2, 2.2)
+        hours = world.about(2.2, 0.4)
         count = min(7, 1 + int(world.rng.expovariate(0.7)))
         shares = sorted(world.rng.uniform(0.1, 0.98) for _ in range(count - 1))
         moments = [world.now, *(world.working(hours * share, pr.author) for share in shares)]
@@ -106,8 +106,6 @@ def _code(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
         files = touched(world, work.area)
         made.append(commit(world, repo, (parent,), message, pr.author, at=moment, files=files))
     branches.advance(world, repo, pr, made, payloads.ZERO)
-
-
 
 
 def _open(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
@@ -131,9 +129,8 @@ def _open(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
         branches.tell(world, repo, pr, "labeled", pr.author, extra)
 
 
-
 def _get_ready(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
-    yield world.working(world.about(2.5, 1.5), pr.author)
+    yield world.working(world.about(2, 1), pr.author)
     branches.more(world, repo, pr, work.area)
     yield world.minutes(1, 20)
     pr.draft = False
@@ -143,7 +140,7 @@ def _get_ready(world: World, repo: Repository, pr: PullRequest, work: Work) -> S
 
 
 def _answer(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
-    yield world.working(world.about(0.9, 0.5), pr.author)
+    yield world.working(world.about(0.7, 0.3), pr.author)
     ways = (("more", 0.6), ("rebase", 0.18), ("squash", 0.12), ("update", 0.1))
     way = world.pick(ways)
     if way == "squash" and pr.complete:
@@ -156,12 +153,7 @@ def _answer(world: World, repo: Repository, pr: PullRequest, work: Work) -> Step
         branches.more(world, repo, pr, work.area)
 
 
-
-
-
-
-
 def _merge_time(world: World, pr: PullRequest, work: Work) -> datetime:
     if work.urgent:
         return world.minutes(1, 8)
-    return world.working(world.about(0.5, 0.3), pr.author)
+    return world.working(world.about(0.4, 0.15), pr.author)

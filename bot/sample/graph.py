@@ -16,7 +16,7 @@ class Files(NamedTuple):
     removed: tuple[str, ...] = ()
     modified: tuple[str, ...] = ()
 
-    def __or__(self, other: "Files") -> "Files":  # type: ignore[override]
+    def __or__(self, other: "Files") -> "Files":
         """Both together, each path once."""
         return Files(*(tuple(dict.fromkeys(a + b)) for a, b in zip(self, other, strict=True)))
 
@@ -78,7 +78,7 @@ def merge_base(graph: Graph, one: str, other: str) -> Commit | None:
     heapq.heapify(queue)
     while queue:
         _, sha = heapq.heappop(queue)
-        if colours[sha] == 3:  # noqa: PLR2004 - both bits
+        if colours[sha] == 3:
             return graph[sha]
         for parent in graph[sha].parents:
             if parent not in colours:

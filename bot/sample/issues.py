@@ -25,7 +25,7 @@ def reports(world: World, repo: Repository) -> Steps:
         if world.chance(0.3):
             yield world.minutes(20, 300)
             comment(world, repo, world.person(), "I can reproduce this.", issue=issue)
-        if len(repo.open_issues) > 12:  # noqa: PLR2004 - a backlog people still look at
+        if len(repo.open_issues) > 12:
             yield world.working(1, person)
             close_issue(world, repo, repo.open_issues[0]["number"], person)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.sample import builds, payloads
+from bot.sample import builds
 from bot.sample.branches import rebased, tell
 from bot.sample.graph import Files, between
 from bot.sample.people import GITHUB, Person
@@ -30,6 +30,7 @@ def merge(
     pr.merge_sha = _land(world, repo, pr, by, "squash" if plain else world.pick(repo.plan.merges))
     mine = set(pr.commits)
     news = [(c, c.sha not in mine) for c in between(repo.commits, [before], pr.merge_sha)]
+    repo.merges |= {c.sha: pr.number for c, new in news if new}
     pr.state, pr.merged_by = "closed", by
     pr.closed_at = pr.merged_at = pr.updated_at = world.now
     closed_first = world.chance(0.4)
@@ -112,6 +113,3 @@ def push_directly(world: World, repo: Repository, direct: Direct) -> None:
 def _ship(repo: Repository, shipped: Shipped) -> None:
     repo.shipped.append(shipped)
     repo.pending.append(shipped)
-
-
-__all__ = ["Direct", "close", "merge", "payloads", "push_directly"]

@@ -52,7 +52,12 @@ EVENTS = [
     "workflow_run",
 ]
 LIBRARIES = ("httpx", "react", "typescript", "zod", "psycopg", "okhttp", "alamofire", "chi", "vite")
-CHORES = ("docs: correct the readme", "chore: bump version", "docs: add runbook link", "chore: typo")
+CHORES = (
+    "docs: correct the readme",
+    "chore: bump version",
+    "docs: add runbook link",
+    "chore: typo",
+)
 
 
 def installation(world: World) -> dict[str, Any]:

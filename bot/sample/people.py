@@ -46,7 +46,7 @@ PEOPLE = (
     Person(7100664, "pedro-alves", "Pedro Alves", zone=LISBON),
     Person(7100721, "sofia-marques", "Sofia Marques", zone=LISBON),
     Person(7100856, "kasia-nowak", "Kasia Nowak", zone=WARSAW),
-    Person(7100913, "emre-yilmaz", "Emre Yılmaz"),
+    Person(7100913, "emre-yildiz", "Emre Yildiz"),
     Person(7101022, "hanna-schulz", "Hanna Schulz"),
     Person(7101187, "dave-oconnor", "Dave O'Connor", zone=NEW_YORK),
     Person(7101240, "grace-liu", "Grace Liu", zone=NEW_YORK),

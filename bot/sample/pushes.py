@@ -87,7 +87,7 @@ def touched(world: World, area: Area) -> Files:
     paths = [f"{area.folder}/{name}" for name in rng.sample(area.files, k=rng.randint(1, 3))]
     extra = f"{area.folder}/{rng.choice(area.subjects).replace(' ', '_').lower()}.md"
     return Files(
-        added=(extra,) if rng.random() < 0.12 else (),  # noqa: PLR2004
-        removed=(paths.pop(),) if len(paths) > 1 and rng.random() < 0.05 else (),  # noqa: PLR2004
+        added=(extra,) if rng.random() < 0.12 else (),
+        removed=(paths.pop(),) if len(paths) > 1 and rng.random() < 0.05 else (),
         modified=tuple(paths),
     )

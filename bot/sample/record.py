@@ -113,9 +113,7 @@ def record(world: World) -> Record:
         failed_attempts=tuple(f for repo in world.repositories for f in _failed(repo)),
         changes=tuple(c for repo in world.repositories for c in _changes(repo, deployments)),
         incidents=tuple(
-            Incident(*values)
-            for values in world.incidents
-            if values[3] >= _since(world, values[0])
+            Incident(*values) for values in world.incidents if values[3] >= _since(world, values[0])
         ),
         undelivered=tuple(Undelivered(*values) for values in world.undelivered),
     )

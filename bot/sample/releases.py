@@ -36,7 +36,7 @@ def releases(world: World, repo: Repository) -> Steps:
         running = repo.running[-1][0] if repo.running else None
         if running != repo.head:
             yield from _release(world, repo)
-        elif world.chance(0.22):
+        elif world.chance(0.1):
             yield from ship(world, repo, repo.head, "redeploy")
 
 
@@ -227,8 +227,8 @@ def _repair(world: World, repo: Repository) -> Steps:
     lasts = timedelta(minutes=world.rng.randint(25, round(world.eased(240, 90))))
     if world.chance(0.6):
         world.spawn(incident(world, repo, by, lasts))
-    if _may_roll_back(world, repo) and world.chance(0.55):
-        steps = 2 if len(_clean(repo)) > 2 and world.chance(0.2) else 1  # noqa: PLR2004
+    if _may_roll_back(world, repo) and world.chance(0.7):
+        steps = 2 if len(_clean(repo)) > 2 and world.chance(0.2) else 1
         yield from ship(world, repo, repo.running[-1 - steps][0], "rollback")
         yield world.minutes(10, 60)
     fixes = (("revert", 0.4), ("hotfix", 0.4), ("direct", 0.2))
@@ -253,7 +253,7 @@ def _clean(repo: Repository) -> list[str]:
 
 def _may_roll_back(world: World, repo: Repository) -> bool:
     known = [a for a in repo.attempts if a.succeeded_at and a.succeeded_at >= repo.known_from]
-    return len(known) > 6 and len(_clean(repo)) > 1  # noqa: PLR2004 - the baseline is behind us
+    return len(known) > 6 and len(_clean(repo)) > 1
 
 
 def _urgent(world: World, repo: Repository, by: Person, culprit: Shipped, way: str) -> Work:

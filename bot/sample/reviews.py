@@ -30,8 +30,8 @@ def review(
     if urgent:
         yield world.minutes(4, 20)
     else:
-        yield world.working(world.about(1.5, 0.8), reviewer)
-    wants_more = not (last or urgent or bot) and world.chance(0.4)
+        yield world.working(world.about(1.1, 0.4), reviewer)
+    wants_more = not (last or urgent or bot) and world.chance(0.4, 0.25)
     state = "approved" if not wants_more else "changes_requested"
     if wants_more and world.chance(0.4):
         state = "commented"
@@ -45,9 +45,7 @@ def review(
     return not wants_more
 
 
-def submit(
-    world: World, repo: Repository, pr: PullRequest, reviewer: Person, state: str
-) -> None:
+def submit(world: World, repo: Repository, pr: PullRequest, reviewer: Person, state: str) -> None:
     """One review with its comments. Authors answering are `commented` reviews too."""
     pr.updated_at = world.now
     if reviewer != pr.author and pr.first_review_at is None:

@@ -39,7 +39,12 @@ class SampleRepository:
     pulls: Mapping[int, tuple[str, ...]]
     """The commits of each pull request as it is now, oldest first."""
     merges: Mapping[str, int]
-    """Commits of main → the pull request that brought them."""
+    """Commits of main → the pull request that brought them (each commit of a rebase too)."""
+
+    def pulls_of(self, sha: str) -> list[int]:
+        """The pull requests a commit belongs to, merged or its own."""
+        own = (number for number, shas in self.pulls.items() if sha in shas)
+        return list(dict.fromkeys([*(n for n in [self.merges.get(sha)] if n), *own]))
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,6 @@ def _begin(world: World) -> None:
 
 
 def _sample(world: World, repo: Repository) -> SampleRepository:
-    merges = {s.sha: s.pr.number for s in repo.shipped if s.pr}
     former = repo.plan.former_name
     return SampleRepository(
         id=repo.plan.id,
@@ -118,5 +122,5 @@ def _sample(world: World, repo: Repository) -> SampleRepository:
         payload=repository(repo),
         head=repo.head,
         pulls={number: tuple(pr.commits) for number, pr in repo.pulls.items()},
-        merges=merges,
+        merges=dict(repo.merges),
     )

@@ -102,6 +102,8 @@ class Repository:
     pushed_at: datetime | None = None
     commits: dict[str, Commit] = field(default_factory=dict)
     pulls: dict[int, PullRequest] = field(default_factory=dict)
+    merges: dict[str, int] = field(default_factory=dict)
+    """Commits that a merge made on main → the number of the pull request."""
     shipped: list[Shipped] = field(default_factory=list)
     pending: list[Shipped] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
