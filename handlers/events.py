@@ -93,14 +93,15 @@ class Source:
     ) -> Decided:
         """Ask every handler of the event. Pure: the same arguments give the same decisions.
 
-        `received_at` dates what the source itself does not date. Raises
-        `pydantic.ValidationError` where the payload lacks what a handler reads.
+        A payload model that declares `organization_id` or `received_at` is told them; the latter
+        dates what the source itself does not date. Raises `pydantic.ValidationError` where the
+        payload lacks what a handler reads.
         """
         action = payload.get("action")
         handlers = self.registered(event, action if isinstance(action, str) else None)
         if not handlers:
             return Decided(known=False, says=({"note": self.why_ignored(event)},))
-        told = {**payload, "received_at": received_at}
+        told = {**payload, "organization_id": organization_id, "received_at": received_at}
         rows: list[Fact] = []
         jobs: list[Job] = []
         says: list[dict[str, Any]] = []

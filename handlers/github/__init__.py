@@ -1,1 +1,33 @@
 """What follows from GitHub's webhooks, one module a concept."""
+
+from handlers.github import (
+    checks,
+    commits,
+    deployments,
+    ignored,
+    installations,
+    issues,
+    pull_requests,
+    releases,
+    repositories,
+    reviews,
+    workflows,
+)
+from handlers.github.installations import account
+from handlers.github.source import github
+
+__all__ = [
+    "account",
+    "checks",
+    "commits",
+    "deployments",
+    "github",
+    "ignored",
+    "installations",
+    "issues",
+    "pull_requests",
+    "releases",
+    "repositories",
+    "reviews",
+    "workflows",
+]

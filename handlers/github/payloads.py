@@ -1,0 +1,115 @@
+"""Fragments that many of GitHub's payloads share, each with only the fields that are read.
+
+What a row cannot do without is required, so that its lack is named; all else may be missing or
+null. Numbers and texts that become keys are bounded by what Postgres can store and index.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from handlers.events import Job
+
+
+def utc(at: datetime) -> datetime:
+    """Return a time in UTC; one without an offset is in UTC already."""
+    try:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("the time is beyond the years 1 to 9999 in UTC") from None
+
+
+Time = Annotated[datetime, AfterValidator(utc)]
+Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Word = Annotated[str, Field(max_length=512)]
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+Sha = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class User(BaseModel):
+    """A person, bot or organisation."""
+
+    id: Id
+    login: Name
+    type: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the contributor."""
+        return f"github:{self.id}"
+
+
+class Owner(BaseModel):
+    """Whose a repository is."""
+
+    id: Id | None = None
+    login: Name
+
+
+class Repository(BaseModel):
+    """The repository a payload is about. Nested mentions of repositories carry much less."""
+
+    id: Id
+    full_name: Name | None = None
+    owner: Owner | None = None
+    default_branch: Name | None = None
+    private: bool | None = None
+    archived: bool | None = None
+    fork: bool | None = None
+    html_url: str | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
+    pushed_at: Time | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the repository."""
+        return f"github:{self.id}"
+
+
+class Event(BaseModel):
+    """What every payload about a repository has in common."""
+
+    action: str = ""
+    repository: Repository
+    sender: User | None = None
+    received_at: Time
+
+
+class Label(BaseModel):
+    """A label of an issue or pull request."""
+
+    name: str
+
+
+class App(BaseModel):
+    """The GitHub App that made a check."""
+
+    slug: Word | None = None
+
+
+def latest(*times: datetime | None) -> datetime | None:
+    """Return the latest of the times that are known."""
+    return max((time for time in times if time), default=None)
+
+
+def key(user: User | None) -> str | None:
+    """Return the key of a user; None for the ghost of a deleted account."""
+    return user.key if user else None
+
+
+def login(user: User | None) -> str | None:
+    """Return the name of a user; None for the ghost of a deleted account."""
+    return user.login if user else None
+
+
+def collect_changes(repository: Repository, since: datetime) -> Job:
+    """Order that a repository's deployments since a time be measured again."""
+    return Job(
+        "collect_changes",
+        key=f"collect_changes:{repository.key}",
+        arguments={"repository": repository.key},
+        since=since,
+    )

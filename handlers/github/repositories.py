@@ -1,0 +1,67 @@
+"""Remember repositories and who works in them, from whatever payload mentions them."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import models
+from handlers.events import Decision
+from handlers.github.cohorts import kind
+from handlers.github.payloads import Event, Repository, User
+from handlers.github.source import github
+from models.columns import EPOCH
+
+MENTIONED, CHANGED, DELETED = 0, 1, 2
+
+
+@github.on("repository")
+def repository_changed(event: Event) -> Iterator[Decision]:
+    """A repository keeps its id, and so its history, when renamed, transferred or deleted."""
+    repository, at = event.repository, event.repository.updated_at or event.received_at
+    deleted = event.action == "deleted"
+    yield described(
+        repository,
+        at,
+        rank=DELETED if deleted else CHANGED,
+        deleted_at=event.received_at if deleted else None,
+    )
+    if event.sender:
+        yield contributor(event.sender, at)
+
+
+def seen(event: Event, at: datetime, *users: User | None) -> Iterator[Decision]:
+    """Yield the repository of a payload, and who had a part in it, as of the payload's time.
+
+    A repository without `updated_at` is a trimmed one: it never replaces what a full one said.
+    """
+    if event.repository.full_name:
+        yield described(event.repository, event.repository.updated_at or EPOCH, rank=MENTIONED)
+    people = {user.id: user for user in (event.sender, *users) if user}
+    for user in people.values():
+        yield contributor(user, at)
+
+
+def described(
+    repository: Repository, at: datetime, *, rank: int, deleted_at: datetime | None = None
+) -> models.Repository:
+    """Return the row of a repository."""
+    full_name = repository.full_name or str(repository.id)
+    owner = repository.owner.login if repository.owner else full_name.partition("/")[0]
+    return models.Repository(
+        id=repository.key,
+        changed_at=at,
+        rank=rank,
+        full_name=full_name,
+        owner_login=owner,
+        default_branch=repository.default_branch or "main",
+        private=bool(repository.private),
+        archived=bool(repository.archived),
+        fork=bool(repository.fork),
+        url=repository.html_url,
+        created_at=repository.created_at,
+        deleted_at=deleted_at,
+    )
+
+
+def contributor(user: User, at: datetime) -> models.Contributor:
+    """Return the row of a person, bot or agent, with the name they had at a time."""
+    return models.Contributor(id=user.key, changed_at=at, login=user.login, kind=kind(user))
