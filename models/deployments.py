@@ -81,6 +81,7 @@ class ServiceDeployment(SQLModel, table=True):
             "organization_id",
             "environment_class",
             "finished_at",
+            postgresql_include=["repository_id", "state", "kind", "counted"],
         ),
         Index("service_deployments_repository", "repository_id", "finished_at"),
     )
@@ -123,6 +124,10 @@ class DeploymentChange(SQLModel, table=True):
             "organization_id",
             "environment_class",
             "deployed_at",
+            postgresql_include=[
+                *("repository_id", "cohort", "lead_seconds", "coding_seconds"),
+                *("pickup_seconds", "review_seconds", "deploy_seconds"),
+            ],
             postgresql_where=sql("first"),
         ),
         Index("deployment_changes_repository", "repository_id", "deployed_at"),

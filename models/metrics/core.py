@@ -153,21 +153,32 @@ class Rows:
     parameters: Mapping[str, Any]
 
 
-def scoped(select: str, scope: Scope, since: datetime | None, until: datetime | None) -> Rows:
-    """The rows of a metric's SELECT in a scope with `since <= at < until`; None is no bound."""
+def scoped(
+    select: str,
+    scope: Scope,
+    since: datetime | None,
+    until: datetime | None,
+    named: str = "environment = :environment",
+) -> Rows:
+    """The rows of a metric's SELECT in a scope with `since <= at < until`; None is no bound.
+
+    `named`: how the SELECT is narrowed to an environment's own name.
+    """
     clauses = {
         "organization_id = :organization_id": scope.organization_id,
         "repository_id = :repository_id": scope.repository_id,
         "service_id = :service_id": scope.service,
-        f"{'environment_class' if scope.by_class else 'environment'} = :environment": (
-            scope.environment
-        ),
         "at >= :since": since,
         "at < :until": until,
     }
     told = {clause: value for clause, value in clauses.items() if value is not None}
     parameters = {clause.rpartition(":")[2]: value for clause, value in told.items()}
-    return Rows(f"select * from ({select}) facts where {' and '.join(told)}", parameters)  # noqa: S608 - constants only
+    there = "environment_class = :environment" if scope.by_class else named
+    where = " and ".join([*told, there])
+    return Rows(
+        f"select * from ({select}) facts where {where}",  # noqa: S608 - of constants only
+        {**parameters, "environment": scope.environment},
+    )
 
 
 def asked(rows: Rows, question: str) -> TextClause:

@@ -53,11 +53,12 @@ from rows group by day
 """
 
 BY_REPOSITORY = """
-select repository_id, max(repository) as repository,
-       count(*) filter (where counted) as count,
-       count(*) filter (where state = 'failure') as failed,
-       count(*) filter (where shown) as shown
-from rows group by repository_id order by repository, repository_id
+select parts.*, r.full_name as repository
+from (select repository_id, count(*) filter (where counted) as count,
+             count(*) filter (where state = 'failure') as failed,
+             count(*) filter (where shown) as shown
+      from rows group by repository_id) parts
+left join repositories r on r.id = repository_id order by repository, repository_id
 """
 
 LATEST = """

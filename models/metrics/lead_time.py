@@ -12,16 +12,22 @@ from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask, scope
 from models.metrics.explanation import Metric
 from models.metrics.levels import Level, change_lead_time_level
 
+# Names are looked up, not joined: what a question does not read costs nothing, and an index that
+# holds the rest answers it alone.
 CHANGES = """
-select c.organization_id, c.repository_id, c.service_id, c.environment_class, d.environment,
-       c.id, c.deployed_at as at, c.url, r.full_name as repository, d.service, c.change_id,
-       concat_ws(' ', coalesce(r.full_name || '#' || c.pull_request_number,
-                               r.full_name || '@' || left(c.sha, 7), left(c.sha, 7)),
-                 c.title) as what,
+select c.organization_id, c.repository_id, c.service_id, c.environment_class,
+       c.id, c.deployed_at as at, c.url, c.change_id, c.service_deployment_id,
+       (select r.full_name from repositories r where r.id = c.repository_id) as repository,
+       (select d.service from service_deployments d where d.id = c.service_deployment_id)
+           as service,
+       (select d.environment from service_deployments d where d.id = c.service_deployment_id)
+           as environment,
+       concat_ws(' ', (select r.full_name from repositories r where r.id = c.repository_id)
+           || coalesce('#' || c.pull_request_number, '@' || left(c.sha, 7)), c.title) as what,
        c.pull_request_number, c.sha, c.title, c.cohort, c.first, c.evidence,
-       c.first_commit_at, c.merged_at, c.service_deployment_id,
-       c.lead_seconds as value, c.lead_seconds, c.coding_seconds, c.pickup_seconds,
-       c.review_seconds, c.deploy_seconds,
+       c.first_commit_at, c.merged_at,
+       c.lead_seconds as value, c.coding_seconds, c.pickup_seconds, c.review_seconds,
+       c.deploy_seconds,
        c.lead_seconds is not null and c.cohort = any(:cohorts) as counted,
        case when c.lead_seconds is null then coalesce(c.reason, 'its lead time was not measured')
             when c.cohort = any(:cohorts) then null
@@ -29,9 +35,11 @@ select c.organization_id, c.repository_id, c.service_id, c.environment_class, d.
             when c.cohort = 'agent' then 'made by the agent: the filter leaves its changes out'
             else 'made by people: the filter leaves their changes out' end as reason
 from deployment_changes c
-left join service_deployments d on d.id = c.service_deployment_id
-left join repositories r on r.id = c.repository_id
 """
+
+NAMED = """service_deployment_id in (
+    select id from service_deployments
+    where organization_id = :organization_id and environment = :environment)"""
 
 # A change reaches an environment of its own name once, at its first deployment there.
 FIRST_THERE = """not exists (
@@ -40,28 +48,28 @@ FIRST_THERE = """not exists (
       and ed.environment = :environment and (e.deployed_at, e.id) < (facts.at, facts.id))
 """
 
+# `offset 0` makes Postgres judge each row once, not once for each number.
 LEAD_TIME = """
-select count(*) filter (where counted and current) as count,
-       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
-           filter (where counted and current) as percentiles,
-       avg(value) filter (where counted and current) as mean,
-       avg(coalesce(coding_seconds, 0)) filter (where counted and current) as coding,
-       avg(coalesce(pickup_seconds, 0)) filter (where counted and current) as pickup,
-       avg(coalesce(review_seconds, 0)) filter (where counted and current) as review,
-       avg(coalesce(deploy_seconds, 0)) filter (where counted and current) as deploy,
-       count(*) filter (where counted and not current) as previous_count,
-       percentile_cont(0.5) within group (order by value)
-           filter (where counted and not current) as previous_median,
-       count(value) filter (where cohort = 'people' and current) as people_count,
-       count(value) filter (where cohort = 'agent' and current) as agent_count,
-       count(value) filter (where cohort = 'bots' and current) as bots_count,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'people' and current) as people_median,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'agent' and current) as agent_median,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'bots' and current) as bots_median
-from (select *, at >= :start as current from rows) split
+select count(lead) as count,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by lead) as percentiles,
+       avg(lead) as mean,
+       avg(coalesce(coding_seconds, 0)) filter (where lead is not null) as coding,
+       avg(coalesce(pickup_seconds, 0)) filter (where lead is not null) as pickup,
+       avg(coalesce(review_seconds, 0)) filter (where lead is not null) as review,
+       avg(coalesce(deploy_seconds, 0)) filter (where lead is not null) as deploy,
+       count(before) as previous_count, count(people) as people_count,
+       count(agent) as agent_count, count(bots) as bots_count,
+       percentile_cont(0.5) within group (order by before) as previous_median,
+       percentile_cont(0.5) within group (order by people) as people_median,
+       percentile_cont(0.5) within group (order by agent) as agent_median,
+       percentile_cont(0.5) within group (order by bots) as bots_median
+from (select case when counted and at >= :start then value end as lead,
+             case when counted and at < :start then value end as before,
+             case when cohort = 'people' and at >= :start then value end as people,
+             case when cohort = 'agent' and at >= :start then value end as agent,
+             case when cohort = 'bots' and at >= :start then value end as bots,
+             coding_seconds, pickup_seconds, review_seconds, deploy_seconds
+      from rows offset 0) judged
 """
 
 SERIES = """
@@ -71,10 +79,12 @@ from rows where counted group by day
 """
 
 BY_REPOSITORY = """
-select repository_id, max(repository) as repository, count(*) as count,
-       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles,
-       avg(value) as mean
-from rows where counted group by repository_id order by repository, repository_id
+select parts.*, r.full_name as repository
+from (select repository_id, count(*) as count, avg(value) as mean,
+             percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
+                 as percentiles
+      from rows where counted group by repository_id) parts
+left join repositories r on r.id = repository_id order by repository, repository_id
 """
 
 
@@ -83,7 +93,7 @@ def changes(scope: Scope, since: datetime | None, until: datetime | None) -> Row
 
     A roll-up takes the deployment that first brought a change; a service has its own.
     """
-    rows = scoped(CHANGES, scope, since, until)
+    rows = scoped(CHANGES, scope, since, until, named=NAMED)
     once = "first" if scope.by_class else FIRST_THERE
     return replace(
         rows,
