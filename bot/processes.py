@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import BinaryIO, Literal, NoReturn
 
 GRACE_SECONDS = 10.0
 FIRST_DELAY_SECONDS = 0.5
@@ -261,7 +261,7 @@ class Server:
         """Start a keeper; the caller holds the gate."""
         ids = [str(self.uid), str(self.gid)] if self.uid is not None else ["", ""]
         options = [str(self.folder), str(int(self.stop_signal)), *ids]
-        with self.log.open("wb") as log:
+        with open_private(self.log) as log:
             subprocess.run(  # noqa: S603 - our own command
                 [*script("keep"), *options, *self.argv],
                 check=True,
@@ -278,6 +278,11 @@ class Server:
                 os.kill(int(self.keeper.read_text()), signal.SIGTERM)
         with locked(self.keeper):
             pass
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open an emptied file that nobody else reads: a log quotes what was stored."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def is_locked(path: Path) -> bool:

@@ -107,6 +107,7 @@ def test_nobody_can_reach_it_but_through_a_private_folder(home: Path) -> None:
         assert asked(url, "SHOW fsync") == "off"
         assert sockets.stat().st_mode & 0o777 == 0o700
         assert len(str(sockets / ".s.PGSQL.5432")) < 104
+        assert served(home).log.stat().st_mode & 0o777 == 0o600
 
 
 def test_first_to_leave_does_not_stop_it_for_the_second(home: Path) -> None:
