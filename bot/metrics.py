@@ -1,0 +1,220 @@
+"""What Prometheus reads of us, gathered over all processes.
+
+<https://prometheus.io/docs/instrumenting/exposition_formats/>. Each process keeps its own numbers
+and leaves a copy in Redis every few seconds, so that /metrics of any web process tells of them all,
+told apart by the label `process`. Without Redis it tells of itself. Queue depths are asked of
+Postgres when they are read.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SHARE_SECONDS = 5
+KEPT_SECONDS = 30
+KEY = "veelocity:metrics:"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
+EVENTS = frozenset(
+    name
+    for line in """
+    branch_protection_configuration branch_protection_rule bypass_request_push check_run check_suite
+    code_scanning_alert commit_comment create custom_property custom_property_values delete
+    dependabot_alert deploy_key deployment deployment_protection_rule deployment_review
+    deployment_status discussion discussion_comment fork github_app_authorization gollum
+    installation installation_repositories installation_target issue_comment issue_dependencies
+    issues label marketplace_purchase member membership merge_group meta milestone org_block
+    organization package page_build personal_access_token_request ping project project_card
+    project_column projects_v2 projects_v2_item projects_v2_status_update public pull_request
+    pull_request_review pull_request_review_comment pull_request_review_thread push
+    registry_package release repository repository_advisory repository_dispatch repository_import
+    repository_ruleset repository_vulnerability_alert secret_scanning_alert
+    secret_scanning_alert_location secret_scanning_scan security_advisory security_and_analysis
+    sponsorship star status sub_issues team team_add watch workflow_dispatch workflow_job
+    workflow_run
+""".splitlines()
+    for name in line.split()
+)
+"""The names GitHub documents; anything else is counted as `other`, so that nobody can make us
+keep a number for each name they think of."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+DELIVERIES = Counter(
+    "veelocity_deliveries_total",
+    "Deliveries by what became of them",
+    ["source", "event", "outcome"],
+    registry=REGISTRY,
+)
+SETTLE_SECONDS = Histogram(
+    "veelocity_delivery_settle_seconds",
+    "From a delivery's acceptance to its settling",
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
+ANSWERS = Counter(
+    "veelocity_webhook_answers_total",
+    "Answers given to webhooks",
+    ["source", "status"],
+    registry=REGISTRY,
+)
+JOB_SECONDS = Histogram(
+    "veelocity_job_seconds",
+    "How long jobs took",
+    ["name", "outcome"],
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
+HTTP_SECONDS = Histogram(
+    "veelocity_http_request_seconds",
+    "How long requests took, webhooks apart",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
+CONNECTIONS = Gauge(
+    "veelocity_database_connections", "Connections to Postgres in use", registry=REGISTRY
+)
+
+
+def delivered(source: str, event: str, outcome: str, waited_seconds: float | None = None) -> None:
+    """Count a delivery that was decided, and how long it had waited where that is known."""
+    DELIVERIES.labels(source, event if event in EVENTS else "other", str(outcome)).inc()
+    if waited_seconds is not None:
+        SETTLE_SECONDS.observe(waited_seconds)
+
+
+def answered(source: str, status: int) -> None:
+    """Count an answer to a webhook."""
+    ANSWERS.labels(source, str(status)).inc()
+
+
+def worked(name: str, outcome: str, seconds: float) -> None:
+    """Count a job that was tried, and how long that took."""
+    JOB_SECONDS.labels(name, outcome).observe(seconds)
+
+
+def process_name(kind: str) -> str:
+    """Name this process: its kind, machine and number."""
+    return f"{kind}-{socket.gethostname()}-{os.getpid()}"
+
+
+async def watch(engine: AsyncEngine, redis: Any = None, *, kind: str = "worker") -> None:
+    """Leave a copy of this process's numbers in Redis every few seconds, until cancelled."""
+    while True:
+        CONNECTIONS.set(connections(engine))
+        if redis is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await share(redis, kind)
+        await asyncio.sleep(SHARE_SECONDS)
+
+
+def connections(engine: AsyncEngine) -> int:
+    """Count the connections in use; pools that do not count say 0."""
+    counted: Any = getattr(engine.pool, "checkedout", None)
+    return int(counted()) if counted else 0
+
+
+async def share(redis: Any, kind: str) -> None:
+    """Leave a copy of this process's numbers in Redis."""
+    await redis.set(KEY + process_name(kind), generate_latest(REGISTRY), ex=KEPT_SECONDS)
+
+
+async def shared(redis: Any) -> dict[str, str]:
+    """Return the numbers every process left, by its name; none while Redis is away."""
+    try:
+        keys = [key async for key in redis.scan_iter(match=KEY + "*", count=1000)]
+        texts = await redis.mget(keys) if keys else []
+    except (RedisError, OSError):
+        return {}
+    return {
+        decoded(key).removeprefix(KEY): decoded(told)
+        for key, told in zip(keys, texts, strict=True)
+        if told is not None
+    }
+
+
+def decoded(value: bytes | str) -> str:
+    """Return what Redis holds as text, whichever way its client was opened."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+class Gathered(Collector):
+    """Families of metrics made beforehand, as prometheus_client collects them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self.families = list(families)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families."""
+        return iter(self.families)
+
+
+def merged(texts: dict[str, str]) -> list[Metric]:
+    """Bring the numbers of many processes under one head each, with the label `process`."""
+    families: dict[str, Metric] = {}
+    for process, told in sorted(texts.items()):
+        for family in text_string_to_metric_families(told):
+            into = families.setdefault(
+                family.name, Metric(family.name, family.documentation, family.type)
+            )
+            for sample in family.samples:
+                into.add_sample(sample.name, {**sample.labels, "process": process}, sample.value)
+    return list(families.values())
+
+
+DEPTHS = text("""
+    select 'deliveries' as queue, status, count(*) as depth,
+           extract(epoch from now() - min(received_at)) as age
+      from deliveries where status in ('received', 'failed', 'parked') group by status
+    union all
+    select 'jobs', status, count(*), extract(epoch from now() - min(created_at))
+      from jobs where status in ('waiting', 'running', 'parked') group by status
+""")
+
+
+async def queue_depths(engine: AsyncEngine) -> list[Metric]:
+    """Ask Postgres how much waits, and since when; nothing while it is away."""
+    depth = GaugeMetricFamily("veelocity_queue_depth", "Rows that wait", labels=["queue", "status"])
+    age = GaugeMetricFamily(
+        "veelocity_queue_age_seconds", "Age of the oldest of them", labels=["queue", "status"]
+    )
+    try:
+        async with engine.connect() as db:
+            for row in await db.execute(DEPTHS):
+                depth.add_metric([row.queue, row.status], row.depth)
+                age.add_metric([row.queue, row.status], float(row.age or 0))
+    except (SQLAlchemyError, OSError):
+        return []
+    return [depth, age]
+
+
+async def exposition(engine: AsyncEngine, redis: Any) -> bytes:
+    """Return all numbers of all processes as Prometheus reads them."""
+    texts = await shared(redis)
+    mine = process_name("web")
+    texts[mine] = generate_latest(REGISTRY).decode()
+    registry = CollectorRegistry()
+    registry.register(Gathered([*merged(texts), *await queue_depths(engine)]))
+    return generate_latest(registry)
