@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Text
 from sqlmodel import Field, SQLModel
 
 from models.columns import Fact, document, maybe_text, now, number, text
@@ -27,7 +28,7 @@ class OrganizationSettings(SQLModel, table=True):
     __tablename__ = "organization_settings"
 
     organization_id: str = text(primary_key=True)
-    time_zone: str = Field(default="UTC", description="IANA zone of days, weeks and months")
+    time_zone: str = Field(default="UTC", sa_type=Text, description="IANA zone of days, weeks and months")
     level_edition: int = Field(default=2024, description="edition of DORA's levels")
 
 

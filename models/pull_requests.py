@@ -15,6 +15,7 @@ class PullRequest(Fact, table=True):
         Index("pull_requests_merge_commit", "repository_id", "merge_commit_sha"),
         Index("pull_requests_merged", "repository_id", "merged_at"),
         Index("pull_requests_number", "repository_id", "number"),
+        Index("pull_requests_head", "repository_id", "head_ref"),
     )
 
     repository_id: str = text()
@@ -49,7 +50,7 @@ class PullRequestHead(Fact, table=True):
 
     repository_id: str = text()
     pull_request_id: str = text(index=True)
-    sha: str = text()
+    sha: str = text(index=True)
 
 
 class PullRequestCommit(Fact, table=True):
@@ -58,7 +59,7 @@ class PullRequestCommit(Fact, table=True):
     __tablename__ = "pull_request_commits"
 
     pull_request_id: str = text(index=True)
-    sha: str = text()
+    sha: str = text(index=True)
     authored_at: datetime = time()
     headline: str = text(default="")
 

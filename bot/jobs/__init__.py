@@ -1,1 +1,110 @@
-"""Orders that need the network or time; each may run twice."""
+"""Orders that need the network or time; each may run twice and looks before it creates."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot import metrics
+from bot.settings import Settings
+from bot.vault import Vault
+from models.errors import Refused
+from models.queue import (
+    LEASE_SECONDS,
+    ClaimedJob,
+    backoff,
+    claim_jobs,
+    finish_job,
+    heartbeat,
+    put_back,
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a job may use: settings, store, Redis (to tell open pages) and the vault of secrets."""
+
+    settings: Settings
+    engine: AsyncEngine
+    redis: Any
+    vault: Vault
+
+
+class PutOff(Exception):  # noqa: N818 - it is a wish, not a bug
+    """A job that must wait for a reason that is nobody's fault, such as a rate limit."""
+
+    def __init__(self, until: datetime, why: str) -> None:
+        super().__init__(why)
+        self.until = until
+
+
+Work = Callable[[Surroundings, ClaimedJob], Awaitable[None]]
+JOBS: dict[str, Work] = {}
+
+
+def job(function: Work) -> Work:
+    """Register a job under its function's name."""
+    JOBS[function.__name__] = function
+    return function
+
+
+async def work(surroundings: Surroundings, lane: str, together: int) -> bool:
+    """Claim a few jobs of a lane and do them side by side; tell whether there were any."""
+    from bot.jobs import changes  # noqa: F401 - registers its jobs
+
+    async with surroundings.engine.begin() as db:
+        claimed = await claim_jobs(db, lane, together)
+    await asyncio.gather(*(do(surroundings, each) for each in claimed))
+    return bool(claimed)
+
+
+async def do(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Do one job under its lease; what fails is put back and tried again, then parked."""
+    started = time.monotonic()
+    beating = asyncio.create_task(beat(surroundings.engine, claimed.id))
+    outcome = "done"
+    try:
+        await JOBS[claimed.name](surroundings, claimed)
+        async with surroundings.engine.begin() as db:
+            await finish_job(db, claimed.id)
+    except PutOff as off:
+        outcome = "put_off"
+        seconds = max((off.until - datetime.now(UTC)).total_seconds(), 1)
+        await back(surroundings.engine, claimed, str(off), seconds, forgive=True)
+    except Refused as refusal:
+        outcome = "refused"
+        await back(surroundings.engine, claimed, str(refusal), backoff(claimed.attempts))
+    except Exception as error:
+        outcome = "failed"
+        log.exception("job_failed", job=claimed.name, key=claimed.key, attempts=claimed.attempts)
+        said = f"{type(error).__name__}: {error}"[:2000]
+        await back(surroundings.engine, claimed, said, backoff(claimed.attempts))
+    finally:
+        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beating
+    metrics.worked(claimed.name, outcome, time.monotonic() - started)
+
+
+async def back(
+    engine: AsyncEngine, claimed: ClaimedJob, why: str, seconds: float, *, forgive: bool = False
+) -> None:
+    """Put a job back in a transaction of its own."""
+    async with engine.begin() as db:
+        await put_back(db, claimed, why, seconds, forgive=forgive)
+
+
+async def beat(engine: AsyncEngine, job_id: int) -> None:
+    """Renew a job's lease for as long as it is worked on."""
+    while True:
+        await asyncio.sleep(LEASE_SECONDS / 3)
+        async with engine.begin() as db:
+            await heartbeat(db, job_id)

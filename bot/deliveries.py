@@ -1,0 +1,254 @@
+"""Settle deliveries: decide → remember → queue."""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import from_json
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+import handlers
+from bot import metrics
+from handlers.events import Account, Decided
+from models.deliveries import DeliveryStatus
+from models.queue import (
+    DELIVERY_TRIES,
+    Outcome,
+    Waiting,
+    backoff,
+    claim_deliveries,
+    find_homes,
+    queue,
+    settle_deliveries,
+)
+from models.store import remember
+
+log = structlog.get_logger()
+
+HOMES = text("""
+    select id as key, organization_id from connections where id = any(:connections)
+    union all
+    select 'account:' || account_id, id from organizations where account_id = any(:accounts)
+""")
+CLAIM_LOGIN = text("""
+    select id from organizations where account_id is null and lower(login) = lower(:login)
+""")
+
+
+NOBODY = Account(keys=())
+
+
+class Unreadable(Exception):  # noqa: N818 - it is a sentence, as Refused is
+    """A body that no handler can be asked about."""
+
+
+@dataclass
+class Homes:
+    """The organisations that the accounts of one batch belong to, by account key."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    def of(self, account: Account) -> str | None:
+        """Return the organisation of an account, None where nobody knows it."""
+        return next((self.known[key] for key in account.keys if key in self.known), None)
+
+
+@dataclass
+class Letter:
+    """A claimed delivery while it is being settled."""
+
+    waiting: Waiting
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    account: Account = NOBODY
+    organization_id: str | None = None
+    decided: Decided | None = None
+    outcome: Outcome | None = None
+
+
+async def settle(engine: AsyncEngine, most: int = 100) -> list[Letter]:
+    """Claim and settle what waits; return the letters settled, none when nothing waited."""
+    async with engine.begin() as db:
+        claimed = await claim_deliveries(db, most)
+    if not claimed:
+        return []
+    letters = [opened(waiting) for waiting in claimed]
+    try:
+        async with engine.begin() as db:
+            await settle_together(db, letters)
+    except DBAPIError as error:
+        log.warning("settling_one_by_one", deliveries=len(letters), error=type(error).__name__)
+        await settle_apart(engine, letters)
+    for letter in letters:
+        count(letter)
+    return letters
+
+
+async def settle_together(db: AsyncConnection, letters: list[Letter]) -> None:
+    """Decide a batch and write everything that follows, in the caller's transaction."""
+    homes = await homes_of(db, letters)
+    for letter in letters:
+        letter.organization_id = homes.of(letter.account)
+        decide(letter)
+    decided = [letter.decided for letter in letters if letter.decided]
+    await remember(db, (row for each in decided for row in each.rows))
+    for organization_id in {letter.organization_id for letter in letters}:
+        theirs = (each for each in letters if each.organization_id == organization_id)
+        await queue(
+            db,
+            (job for each in theirs if each.decided for job in each.decided.jobs),
+            organization_id,
+        )
+    await settle_deliveries(db, (letter.outcome for letter in letters if letter.outcome))
+    if any(letter.account.founding for letter in letters):
+        await find_homes(db)
+
+
+async def settle_apart(engine: AsyncEngine, letters: list[Letter]) -> None:
+    """Settle a batch one by one, so that only what Postgres refuses fails."""
+    for letter in letters:
+        letter.decided = letter.outcome = None
+        try:
+            async with engine.begin() as db:
+                await settle_together(db, [letter])
+        except DBAPIError as error:
+            letter.decided = None
+            letter.outcome = failed(letter, f"the store refused it: {error.orig}")
+            async with engine.begin() as db:
+                await settle_deliveries(db, [letter.outcome])
+
+
+def opened(waiting: Waiting) -> Letter:
+    """Read a delivery's body; what cannot be read is parked with the reason."""
+    try:
+        payload = read(zlib.decompress(waiting.body))
+        account = handlers.account(waiting.source, waiting.event, payload)
+    except Unreadable as error:
+        return Letter(waiting, outcome=Outcome(waiting.id, DeliveryStatus.PARKED, error=str(error)))
+    return Letter(waiting, payload, account)
+
+
+def read(body: bytes) -> Mapping[str, Any]:
+    """Parse a JSON object. NUL, which Postgres cannot keep, becomes U+FFFD."""
+    try:
+        payload = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Unreadable(f"the body is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise Unreadable(f"the body is a JSON {type(payload).__name__}, not an object")
+    return without_nul(payload) if b"\\u0000" in body else payload  # type: ignore[no-any-return]
+
+
+def without_nul(value: Any) -> Any:
+    """Return a JSON value whose strings and keys hold no NUL."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    return value
+
+
+async def homes_of(db: AsyncConnection, letters: Iterable[Letter]) -> Homes:
+    """Look up the organisations of a batch; an installation founds its own where there is none."""
+    letters = list(letters)
+    keys = {(letter.waiting.source, key) for letter in letters for key in letter.account.keys}
+    rows = await db.execute(
+        HOMES,
+        {
+            "connections": [f"{source}:{key}" for source, key in keys],
+            "accounts": [
+                int(key.removeprefix("account:")) for _, key in keys if key.startswith("account:")
+            ],
+        },
+    )
+    found = {row.key: row.organization_id for row in rows}
+    homes = Homes()
+    for source, key in keys:
+        if home := found.get(f"{source}:{key}") or found.get(key):
+            homes.known[key] = home
+    for letter in letters:
+        if letter.account.founding and not homes.of(letter.account):
+            home = await founded(db, letter.waiting.source, letter.account)
+            homes.known |= dict.fromkeys(letter.account.keys, home)
+    return homes
+
+
+async def founded(db: AsyncConnection, source: str, account: Account) -> str:
+    """Return the organisation that an installation founds, or that a person named before it."""
+    named = (await db.execute(CLAIM_LOGIN, {"login": account.login})).scalar()
+    return named or f"{source}:{account.account_id}"
+
+
+def decide(letter: Letter) -> None:
+    """Ask the handlers and write down what became of the letter."""
+    if letter.outcome:
+        return
+    waiting, home = letter.waiting, letter.organization_id
+    if not handlers.known(waiting.source, waiting.event, letter.payload):
+        decided = handlers.decide(
+            waiting.source, waiting.event, letter.payload, "", waiting.received_at
+        )
+        letter.outcome = outcome(letter, DeliveryStatus.IGNORED, decisions=decided.says)
+        return
+    if home is None and letter.account.keys:
+        letter.outcome = outcome(letter, DeliveryStatus.PARKED, error=nobody(letter.account))
+        return
+    try:
+        letter.decided = handlers.decide(
+            waiting.source, waiting.event, letter.payload, home or "", waiting.received_at
+        )
+    except ValidationError as error:
+        letter.outcome = outcome(letter, DeliveryStatus.PARKED, error=faults(error))
+    except Exception as error:
+        log.exception("handler_failed", delivery=waiting.delivery_id, event_name=waiting.event)
+        letter.outcome = failed(letter, f"{type(error).__name__}: {error}")
+    else:
+        letter.outcome = outcome(letter, DeliveryStatus.SETTLED, decisions=letter.decided.says)
+
+
+def outcome(letter: Letter, status: DeliveryStatus, **more: Any) -> Outcome:
+    """Return what became of a letter, with what was learnt of it."""
+    action = letter.payload.get("action")
+    return Outcome(
+        id=letter.waiting.id,
+        status=status,
+        action=action[:100] if isinstance(action, str) else None,
+        account=letter.account.keys[0] if letter.account.keys else None,
+        organization_id=letter.organization_id,
+        **more,
+    )
+
+
+def failed(letter: Letter, error: str) -> Outcome:
+    """Have a letter tried again, or park it when its tries are used up."""
+    attempts = letter.waiting.attempts
+    if attempts >= DELIVERY_TRIES:
+        return outcome(letter, DeliveryStatus.PARKED, error=f"{error} (after {attempts} tries)")
+    return outcome(letter, DeliveryStatus.FAILED, error=error, retry_seconds=backoff(attempts))
+
+
+def nobody(account: Account) -> str:
+    """Say whose installation is missing."""
+    who = f" of {account.login}" if account.login else ""
+    return f"organisation unknown: no connection for {account.keys[0].replace(':', ' ')}{who}"
+
+
+def faults(error: ValidationError) -> str:
+    """Name what is wrong with a payload, at most three faults of it."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    said = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in details[:3]]
+    more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
+    return "payload not understood: " + "; ".join(said) + more
+
+
+def count(letter: Letter) -> None:
+    """Count a settled letter for Prometheus, and how long it had waited."""
+    if letter.outcome:
+        waiting = letter.waiting
+        metrics.delivered(waiting.source, waiting.event, letter.outcome.status)

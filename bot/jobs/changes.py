@@ -1,0 +1,202 @@
+"""`collect_changes`: which changes each deployment brought, asked of GitHub where nobody told."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.clients.github import Compared, GitHubError, Installation, RateLimited, installation_for
+from bot.jobs import PutOff, Surroundings, job
+from bot.jobs.derive import Graph, History, derive, history_of, start_of, unknown_ranges
+from bot.live import publish
+from models import Commit, Comparison, DeploymentChange, PullRequestCommit, ServiceDeployment
+from models import deriving as ask
+from models.columns import Fact
+from models.errors import Refused
+from models.graph import Place, owners
+from models.queue import ClaimedJob
+from models.store import remember, replace
+
+log = structlog.get_logger()
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What only GitHub can tell: ranges (base, head), and pull requests (id, number)."""
+
+    ranges: Sequence[tuple[str, str]] = ()
+    pull_requests: Sequence[tuple[str, int]] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges or self.pull_requests)
+
+
+@dataclass
+class Trouble:
+    """Why GitHub could not be asked everything; what was derived is from what is known."""
+
+    until: datetime | None = None
+    says: list[str] = field(default_factory=list)
+
+
+@job
+async def collect_changes(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Derive a repository's deployments and changes again, from the job's `since` on.
+
+    Raises PutOff where GitHub limits us and Refused where it will not tell; what is known by then
+    has been derived all the same.
+    """
+    repository_id = str(claimed.arguments["repository"])
+    since = None if claimed.arguments.get("all") else claimed.since
+    engine = surroundings.engine
+    async with engine.connect() as db:
+        home = await ask.home_of(db, repository_id)
+        if home is None or (since and not await ask.touched(db, repository_id, since)):
+            return
+    trouble = await ask_github(surroundings, home, since)
+    async with engine.begin() as db:
+        await ask.lock(db, repository_id)
+        history = await history_of(db, home, since)
+        deployments, changes = await derive(db, history)
+        await put_in_place(db, history, deployments, changes)
+    with suppress(RedisError, OSError):
+        await publish(surroundings.redis, home.organization_id, "deployment")
+    if trouble.until:
+        raise PutOff(trouble.until, "; ".join(trouble.says))
+    if trouble.says:
+        raise Refused("; ".join(trouble.says))
+
+
+async def put_in_place(
+    db: AsyncConnection,
+    history: History,
+    deployments: Sequence[ServiceDeployment],
+    changes: Sequence[DeploymentChange],
+) -> None:
+    """Write derived rows in the place of those from `since` on, and mark who was first."""
+    bound = {"repository": history.place.repository_id, "since": start_of(history)}
+    gone = await ask.rows(db, ask.CHANGES_SINCE, **bound)
+    where = "repository_id = :repository and finished_at >= :since"
+    await replace(db, ServiceDeployment, deployments, where, **bound)
+    where = "repository_id = :repository and deployed_at >= :since"
+    await replace(db, DeploymentChange, changes, where, **bound)
+    ids = {row.change_id for row in gone} | {change.change_id for change in changes}
+    await ask.mark_first(db, history.place.repository_id, sorted(ids))
+
+
+async def ask_github(
+    surroundings: Surroundings, home: ask.Home, since: datetime | None
+) -> Trouble:
+    """Ask GitHub for what only it can tell, and remember the answers for ever."""
+    trouble = Trouble()
+    async with installation_for(
+        surroundings.engine, surroundings.settings, surroundings.vault, home.installation
+    ) as github:
+        if github is None:
+            return trouble
+        for _ in range(ROUNDS):
+            async with surroundings.engine.connect() as db:
+                wanted = await wanted_from_github(db, await history_of(db, home, since))
+            if not wanted:
+                break
+            try:
+                await fetch(surroundings, github, home, wanted)
+            except RateLimited as limited:
+                return Trouble(limited.until, [str(limited)])
+            except GitHubError as error:
+                log.warning("github_would_not_tell", repository=home.full_name, error=str(error))
+                return Trouble(None, [str(error)])
+    return trouble
+
+
+async def wanted_from_github(db: AsyncConnection, history: History) -> Wanted:
+    """Return the ranges that no push told, and pull requests of which fewer commits are known."""
+    ranges = await unknown_ranges(db, history)
+    if ranges:
+        return Wanted(ranges=ranges)
+    graph = Graph(db, history.place)
+    wanted: dict[str, int] = {}
+    for step in history.steps():
+        if step.brings and step.predecessor:
+            known = await graph.range(step.predecessor, step.attempt)
+            owned = await owners(db, history.place, known.shas)
+            wanted |= await thin(db, history.place, sorted(set(owned.values())))
+    return Wanted(pull_requests=sorted(wanted.items()))
+
+
+async def thin(db: AsyncConnection, place: Place, pull_requests: Sequence[str]) -> dict[str, int]:
+    """Return the pull requests (id to number) of which we know fewer commits than GitHub counts."""
+    told = await ask.turns(db, pull_requests)
+    seen = await ask.first_commits(db, place, pull_requests)
+    asked = {row.pull_request_id for row in await ask.rows(db, ask.LISTED, ids=list(pull_requests))}
+    return {
+        owner: row.number
+        for owner, row in told.items()
+        if owner not in asked
+        and row.commits
+        and (owner not in seen or seen[owner].commits < row.commits)
+    }
+
+
+async def fetch(
+    surroundings: Surroundings, github: Installation, home: ask.Home, wanted: Wanted
+) -> None:
+    """Ask GitHub, answer by answer, so that what was told before a failure is kept."""
+    for base, head in wanted.ranges:
+        compared = await github.compare(home.full_name, base, head)
+        await keep(surroundings, compared_facts(home, base, head, compared))
+    for owner, number in wanted.pull_requests:
+        listed = await github.pull_request_commits(home.full_name, number)
+        rows = [
+            PullRequestCommit(
+                id=f"{owner}:{commit.sha}",
+                organization_id=home.organization_id,
+                pull_request_id=owner,
+                sha=commit.sha,
+                authored_at=commit.authored_at,
+                headline=commit.headline,
+            )
+            for commit in listed
+        ]
+        await keep(surroundings, rows)
+
+
+async def keep(surroundings: Surroundings, rows: Sequence[Fact]) -> None:
+    """Remember rows in a transaction of their own."""
+    async with surroundings.engine.begin() as db:
+        await remember(db, rows)
+
+
+def compared_facts(home: ask.Home, base: str, head: str, compared: Compared) -> list[Fact]:
+    """Return GitHub's answer as rows: the range, and its commits (which a push may outrank)."""
+    place = home.place
+    answer = Comparison(
+        id=f"{place.repository_id}:{base}...{head}",
+        organization_id=home.organization_id,
+        repository_id=place.repository_id,
+        base=base,
+        head=head,
+        status=compared.status,
+        complete=compared.complete,
+        shas=list(compared.shas),
+    )
+    commits = [
+        Commit(
+            id=f"{place.repository_id}:{commit.sha}",
+            organization_id=home.organization_id,
+            repository_id=place.repository_id,
+            sha=commit.sha,
+            authored_at=commit.authored_at,
+            headline=commit.headline,
+            author_name=commit.author_name,
+            author_login=commit.author_login,
+        )
+        for commit in compared.commits
+    ]
+    return [answer, *commits]

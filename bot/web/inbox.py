@@ -1,0 +1,239 @@
+"""The durable inbox: requests that come together share one INSERT and one commit."""
+
+import asyncio
+import contextlib
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+log = structlog.get_logger()
+
+FLUSHERS = 2
+TOGETHER = 128
+BOUND_LETTERS = 4_000
+BOUND_BYTES = 256 * 1024 * 1024
+TEXT, BYTEA, TEXTS, BYTEAS = 25, 17, 1009, 1001
+
+INSERT = """
+    insert into deliveries (source, delivery_id, event, headers, body, sha256)
+    select s, d, e, cast(h as jsonb), b, x
+      from unnest(%b, %b, %b, %b, %b, %b) as t(s, d, e, h, b, x)
+        on conflict on constraint deliveries_once do nothing
+    returning id, source, delivery_id, event, sha256
+"""
+SEEN = """
+    select id, source, delivery_id, event, sha256 from deliveries
+     where delivery_id = any(%s) and source = any(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The row a request has become. `new` is False for a repeat."""
+
+    id: int
+    new: bool
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One request on its way into the table; `kept` resolves to its receipt, or None."""
+
+    source: bytes
+    delivery_id: bytes
+    event: bytes
+    headers: bytes
+    body: bytes
+    digest: bytes
+    kept: asyncio.Future[Receipt | None]
+
+    @property
+    def key(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """What makes it the same delivery as another."""
+        return self.source, self.delivery_id, self.event, self.digest
+
+
+class Packed(bytes):
+    """An array in Postgres' binary form, made by `packed`."""
+
+
+class PackedTexts(Packed):
+    """A binary array of texts."""
+
+
+class PackedByteas(Packed):
+    """A binary array of byte strings."""
+
+
+class PackedDumper(Dumper):
+    """Hands a packed array to Postgres as it is."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: Packed) -> bytes:
+        """Return the array's bytes."""
+        return obj
+
+
+class PackedTextsDumper(PackedDumper):
+    """The dumper of text[]."""
+
+    oid = TEXTS
+
+
+class PackedByteasDumper(PackedDumper):
+    """The dumper of bytea[]."""
+
+    oid = BYTEAS
+
+
+def packed(element: int, items: Sequence[bytes]) -> bytes:
+    """Return a one-dimensional array without nulls in Postgres' binary form."""
+    length = struct.Struct("!i").pack
+    parts = [struct.pack("!iiIii", 1, 0, element, len(items), 1)]
+    for item in items:
+        parts += (length(len(item)), item)
+    return b"".join(parts)
+
+
+def columns_of(envelopes: Sequence[Envelope]) -> tuple[Packed, ...]:
+    """Return a batch as one array a column."""
+    texts = zip(*((e.source, e.delivery_id, e.event, e.headers) for e in envelopes), strict=True)
+    bodies = [zlib.compress(e.body, 1) for e in envelopes]
+    return (
+        *(PackedTexts(packed(TEXT, column)) for column in texts),
+        PackedByteas(packed(BYTEA, bodies)),
+        PackedByteas(packed(BYTEA, [e.digest for e in envelopes])),
+    )
+
+
+@dataclass
+class Inbox:
+    """Keeps deliveries in Postgres before they are answered.
+
+    `on_kept` is called after each commit with the number of new rows; it must not block.
+    """
+
+    url: str
+    on_kept: Callable[[int], None]
+    waiting: deque[Envelope] = field(default_factory=deque)
+    waiting_bytes: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    flushers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def keep(
+        self, source: bytes, delivery_id: bytes, event: bytes, headers: bytes, body: bytes
+    ) -> Receipt | None:
+        """Keep one request; None when it could not be kept, so the sender must try again."""
+        if len(self.waiting) >= BOUND_LETTERS or self.waiting_bytes >= BOUND_BYTES:
+            return None
+        kept = asyncio.get_running_loop().create_future()
+        digest = sha256(body).digest()
+        self.waiting.append(Envelope(source, delivery_id, event, headers, body, digest, kept))
+        self.waiting_bytes += len(body)
+        self.arrived.set()
+        return await kept  # type: ignore[no-any-return]
+
+    def start(self) -> None:
+        """Start the flushers."""
+        self.flushers = [asyncio.create_task(self.flush_for_ever()) for _ in range(FLUSHERS)]
+
+    async def stop(self) -> None:
+        """Keep what still waits, then stop."""
+        while self.waiting:
+            await asyncio.sleep(0.01)
+        for flusher in self.flushers:
+            flusher.cancel()
+        await asyncio.gather(*self.flushers, return_exceptions=True)
+
+    async def flush_for_ever(self) -> None:
+        """Hold a connection and flush through it; without one, what waits is refused."""
+        while True:
+            try:
+                async with await connected(self.url) as db:
+                    await self.flush(db)
+            except (psycopg.Error, OSError) as error:
+                log.warning("inbox_without_database", error=str(error).strip())
+                self.refuse_all()
+                await asyncio.sleep(0.2)
+
+    async def flush(self, db: psycopg.AsyncConnection[Any]) -> None:
+        """Take what waits, at most 128 together, and resolve it, for as long as `db` holds."""
+        while True:
+            if not self.waiting:
+                self.arrived.clear()
+                await self.arrived.wait()
+                continue
+            batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), TOGETHER))]
+            self.waiting_bytes -= sum(len(envelope.body) for envelope in batch)
+            try:
+                receipts = await stored(db, batch)
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                resolve(batch, {})
+                raise
+            except psycopg.Error as error:
+                log.exception("inbox_batch_refused", error=str(error))
+                resolve(batch, {})
+                continue
+            resolve(batch, receipts)
+            self.on_kept(sum(receipt.new for receipt in receipts.values()))
+
+    def refuse_all(self) -> None:
+        """Tell everyone who waits to try again."""
+        batch = list(self.waiting)
+        self.waiting.clear()
+        self.waiting_bytes = 0
+        resolve(batch, {})
+
+
+async def connected(url: str) -> psycopg.AsyncConnection[Any]:
+    """Open a connection whose commits are on disk when they return."""
+    db = await psycopg.AsyncConnection.connect(
+        url,
+        autocommit=True,
+        connect_timeout=5,
+        application_name="veelocity-inbox",
+        options="-c synchronous_commit=on -c statement_timeout=20s",
+    )
+    db.adapters.register_dumper(PackedTexts, PackedTextsDumper)
+    db.adapters.register_dumper(PackedByteas, PackedByteasDumper)
+    return db
+
+
+async def stored(
+    db: psycopg.AsyncConnection[Any], batch: Sequence[Envelope]
+) -> dict[tuple[bytes, ...], Receipt]:
+    """Write a batch in one statement; return the receipts by key."""
+    inserted = await db.execute(INSERT, columns_of(batch), prepare=True)
+    receipts = {key_of(row): Receipt(row[0], new=True) for row in await inserted.fetchall()}
+    repeats = [envelope for envelope in batch if envelope.key not in receipts]
+    if repeats:
+        ids = [envelope.delivery_id.decode() for envelope in repeats]
+        sources = list({envelope.source.decode() for envelope in repeats})
+        for row in await (await db.execute(SEEN, (ids, sources))).fetchall():
+            receipts.setdefault(key_of(row), Receipt(row[0], new=False))
+    return receipts
+
+
+def key_of(row: Sequence[Any]) -> tuple[bytes, ...]:
+    """Return the key of a row of INSERT or SEEN."""
+    return row[1].encode(), row[2].encode(), row[3].encode(), bytes(row[4])
+
+
+def resolve(batch: Sequence[Envelope], receipts: dict[tuple[bytes, ...], Receipt]) -> None:
+    """Hand out receipts; of equal envelopes in one batch only the first is new."""
+    for envelope in batch:
+        receipt = receipts.get(envelope.key)
+        with contextlib.suppress(asyncio.InvalidStateError):
+            envelope.kept.set_result(receipt)
+        if receipt:
+            receipts[envelope.key] = Receipt(receipt.id, new=False)

@@ -1,0 +1,149 @@
+"""The worker: lanes that drain what Postgres holds, woken by arq or by the sweeper."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from arq.worker import Worker
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot import deliveries, metrics
+from bot.jobs import Surroundings, work
+from bot.live import publish
+from bot.queue import INGEST, JOBS, redis_settings
+from models.queue import find_homes
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 15.0
+JOBS_TOGETHER = 4
+
+
+@dataclass
+class Lane:
+    """One kind of work, drained whenever somebody says that there is some, and every 15 seconds.
+
+    `drain` does a batch and tells whether there may be more.
+    """
+
+    name: str
+    drain: Callable[[], Awaitable[bool]]
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Drain for ever; a failure is logged and tried again, it never ends the lane."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.due.wait(), SWEEP_SECONDS)
+            self.due.clear()
+            try:
+                while await self.drain():
+                    pass
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("lane_stopped", lane=self.name, error=str(error)[:500])
+                await asyncio.sleep(1)
+                self.due.set()
+            except Exception:
+                log.exception("lane_failed", lane=self.name)
+                await asyncio.sleep(5)
+                self.due.set()
+
+
+@dataclass
+class Workshop:
+    """The lanes of one worker, over one store."""
+
+    surroundings: Surroundings
+    lanes: dict[str, Lane] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lanes = {
+            INGEST: Lane(INGEST, self.settle),
+            JOBS: Lane(JOBS, self.work),
+        }
+
+    def wake(self, lane: str = INGEST) -> None:
+        """Say that a lane has work."""
+        if lane in self.lanes:
+            self.lanes[lane].due.set()
+
+    async def settle(self) -> bool:
+        """Settle a batch of deliveries, wake the jobs they led to, tell open pages."""
+        letters = await deliveries.settle(self.engine)
+        if any(letter.decided and letter.decided.jobs for letter in letters):
+            self.wake(JOBS)
+        for home in {letter.organization_id for letter in letters} - {None}:
+            await self.tell(str(home), "delivery")
+        return bool(letters)
+
+    async def work(self) -> bool:
+        """Work on a few jobs at once; tell whether there were any."""
+        return await work(self.surroundings, INGEST, JOBS_TOGETHER)
+
+    async def tell(self, organization_id: str, event: str) -> None:
+        """Tell open pages that something changed; they live without it."""
+        with contextlib.suppress(RedisError, OSError):
+            await publish(self.surroundings.redis, organization_id, event)
+
+    async def sweep(self) -> None:
+        """Every 15 seconds give homeless deliveries another look; needs Postgres alone."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                async with self.engine.begin() as db:
+                    if await find_homes(db):
+                        self.wake(INGEST)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The store's engine."""
+        return self.surroundings.engine
+
+    async def run(self, redis_url: str | None) -> None:
+        """Run all lanes until cancelled; with Redis, listen to its hints as well."""
+        for lane in self.lanes.values():
+            lane.due.set()
+        async with asyncio.TaskGroup() as group:
+            for lane in self.lanes.values():
+                group.create_task(lane.run(), name=f"lane {lane.name}")
+            group.create_task(self.sweep(), name="sweeper")
+            group.create_task(metrics.watch(self.engine), name="metrics")
+            if redis_url:
+                group.create_task(listen(redis_url, self), name="hints")
+
+
+async def wake(context: dict[str, Any], lane: str) -> None:
+    """Arq's one function: a hint that a lane has work."""
+    context["workshop"].wake(lane)
+
+
+async def listen(redis_url: str, workshop: Workshop) -> None:
+    """Keep an arq worker running: it ends when Redis goes away, so it is started again."""
+    pause = 0.5
+    while True:
+        started = time.monotonic()
+        worker = Worker(
+            functions=[wake],
+            redis_settings=redis_settings(redis_url),
+            ctx={"workshop": workshop},
+            poll_delay=0.05,
+            keep_result=0,
+            max_jobs=50,
+            handle_signals=False,
+            health_check_interval=3600,
+        )
+        try:
+            await worker.async_run()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("redis_away", error=str(error)[:300])
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await worker.close()
+        pause = 0.5 if time.monotonic() - started > 10 else min(pause * 2, 15)
+        await asyncio.sleep(pause)
