@@ -223,7 +223,7 @@ def _repair(world: World, repo: Repository) -> Steps:
     by = world.person()
     yield world.minutes(8, world.eased(90, 40))
     running = repo.running[-1][0]
-    culprit = next((s for s in reversed(repo.shipped) if s.sha == running), repo.shipped[-1])
+    culprit = next((s for s in reversed(repo.shipped) if s.sha == running), None)
     lasts = timedelta(minutes=world.rng.randint(25, round(world.eased(240, 90))))
     if world.chance(0.6):
         world.spawn(incident(world, repo, by, lasts))
@@ -256,9 +256,9 @@ def _may_roll_back(world: World, repo: Repository) -> bool:
     return len(known) > 6 and len(_clean(repo)) > 1
 
 
-def _urgent(world: World, repo: Repository, by: Person, culprit: Shipped, way: str) -> Work:
+def _urgent(world: World, repo: Repository, by: Person, culprit: Shipped | None, way: str) -> Work:
     area = world.rng.choice(repo.plan.areas)
-    if way == "revert" and culprit.pr is not None:
+    if way == "revert" and culprit and culprit.pr:
         title = f'Revert "{culprit.title}"'
         branch = f"revert-{culprit.pr.number}-{culprit.pr.branch}"
         return Work(by, title, branch, area, urgent=True, body=f"Reverts #{culprit.pr.number}")
