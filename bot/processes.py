@@ -31,6 +31,7 @@ PR_SET_PDEATHSIG = 1
 
 Wait = Callable[[float | None], set[int]]
 Say = Callable[[str], object]
+Then = Literal["stop", "restart", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Command:
 
     name: str
     argv: Sequence[str]
-    then: Literal["stop", "restart", "nothing"] = "stop"
+    then: Then = "stop"
     env: Mapping[str, str] | None = None
 
 

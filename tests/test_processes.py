@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.processes import Command, run_tree
+from bot.processes import Command, Then, run_tree
 
 PARENT = """
 import sys
@@ -17,28 +17,27 @@ from bot.processes import Command, run_tree
 say = lambda text: print(text, flush=True)
 sys.exit(run_tree({commands}, grace_seconds={grace}, say=say))
 """
-SAYS = "import os, time; print({name!r}, os.getpid(), flush=True); time.sleep({seconds})"
+SAY = (  # in one write, so that children do not talk into each other
+    "import os, signal, subprocess, sys, time;"
+    "say = lambda *words: os.write(1, (' '.join(map(str, words)) + '\\n').encode());"
+)
+SAYS = SAY + "say({name!r}, os.getpid()); time.sleep({seconds})"
 STUBBORN = (
-    "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    "print('stubborn', os.getpid(), flush=True); time.sleep(600)"
+    SAY + "signal.signal(signal.SIGTERM, signal.SIG_IGN); say('stubborn', os.getpid());"
+    "time.sleep(600)"
 )
 POLITE = (
-    "import os, signal, sys, time\n"
-    "def bye(*_): print({name!r}, 'bye', flush=True); sys.exit()\n"
-    "signal.signal(signal.SIGTERM, bye)\n"
-    "print({name!r}, os.getpid(), flush=True)\n"
-    "time.sleep(600)"
+    SAY + "signal.signal(signal.SIGTERM, lambda *_: (say({name!r}, 'bye'), sys.exit()));"
+    "say({name!r}, os.getpid()); time.sleep(600)"
 )
 PARENTAL = (
-    "import os, subprocess, sys, time\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    "print('grandchild', child.pid, flush=True)\n"
-    "time.sleep(600)"
+    SAY + "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "say('grandchild', child.pid); time.sleep(600)"
 )
 
 
-def python(name: str, code: str, then: str = "stop") -> Command:
-    return Command(name, [sys.executable, "-c", code], then)  # type: ignore[arg-type]
+def python(name: str, code: str, then: Then = "stop") -> Command:
+    return Command(name, [sys.executable, "-c", code], then)
 
 
 def parent(*commands: Command, grace: float = 30) -> subprocess.Popen[str]:
@@ -77,7 +76,7 @@ def test_signal_stops_the_last_started_first(number: signal.Signals) -> None:
     tree = parent(*(python(name, POLITE.format(name=name)) for name in ("web", "worker")))
     pids = started(tree, 2)
     tree.send_signal(number)
-    assert tree.communicate()[0].splitlines() == ["worker bye", "web bye"]
+    assert tree.communicate()[0].split() == ["worker", "bye", "web", "bye"]
     assert tree.returncode == 0
     assert not any(map(alive, pids.values()))
 
