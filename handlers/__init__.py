@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from handlers.events import Account, Decided, Decision, Job, Note, Source
-from handlers.github import account, github
+from handlers.github import account
+from handlers.github import github as github_source
 
 __all__ = [
     "SOURCES",
@@ -17,10 +18,9 @@ __all__ = [
     "Source",
     "account",
     "decide",
-    "github",
 ]
 
-SOURCES: dict[str, Source] = {source.name: source for source in (github,)}
+SOURCES: dict[str, Source] = {source.name: source for source in (github_source,)}
 
 
 def decide(

@@ -17,13 +17,13 @@ LEAVING = frozenset({"deleted", "transferred"})
 
 
 class Described(BaseModel):
-    """An issue as its own events describe it."""
+    """An issue as its own events describe it. `issues.unpinned` has been seen without a state."""
 
     id: Id
     number: Count
     title: str | None = None
     html_url: str | None = None
-    state: Name
+    state: Name | None = None
     user: User | None = None
     labels: list[Label] | None = None
     created_at: Time
@@ -34,6 +34,11 @@ class Described(BaseModel):
     def clock(self) -> datetime:
         """When this was its state."""
         return self.updated_at or self.closed_at or self.created_at
+
+    @property
+    def standing(self) -> str:
+        """Open or closed."""
+        return self.state or ("closed" if self.closed_at else "open")
 
 
 class IssueEvent(Event):
@@ -77,7 +82,7 @@ def issue_changed(event: IssueEvent) -> Iterator[Decision]:
         number=issue.number,
         title=issue.title or "",
         url=issue.html_url,
-        state=issue.state,
+        state=issue.standing,
         author_login=login(issue.user),
         labels=[label.name for label in issue.labels or ()],
         created_at=issue.created_at,
@@ -111,6 +116,6 @@ def rank(event: IssueEvent) -> int:
     """Order what happened within one second: gone, closed, open, just opened."""
     if event.action in LEAVING:
         return GONE
-    if event.issue.state == "closed":
+    if event.issue.standing == "closed":
         return CLOSED
     return OPENED if event.action == "opened" else OPEN

@@ -1,0 +1,132 @@
+"""Promises about the handlers of GitHub's events: registered, recorded, documented, permitted."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+import handlers.github
+from handlers import SOURCES, Account, account
+from handlers.github import installations, issues, pull_requests, releases
+from tests.handlers.recorded import ROOT, decided, story
+
+SOURCE = SOURCES["github"]
+REGISTERED = {name.partition(".")[0] for name in SOURCE.handlers}
+UNLISTED = {"installation", "installation_repositories", "ping"}
+PERMISSIONS = {
+    "check_run": "checks",
+    "check_suite": "checks",
+    "create": "contents",
+    "delete": "contents",
+    "deployment": "deployments",
+    "deployment_status": "deployments",
+    "issue_comment": "issues",
+    "issues": "issues",
+    "member": "members",
+    "organization": "members",
+    "pull_request": "pull_requests",
+    "pull_request_review": "pull_requests",
+    "pull_request_review_comment": "pull_requests",
+    "push": "contents",
+    "release": "contents",
+    "repository": "metadata",
+    "workflow_job": "actions",
+    "workflow_run": "actions",
+}
+ACTIONS = {
+    "pull_request": pull_requests.TELLING | {"closed"},
+    "issues": issues.LEAVING | {"opened", "closed"},
+    "issue_comment": {"created", "deleted"},
+    "pull_request_review": {"submitted", "edited", "dismissed"},
+    "pull_request_review_comment": {"created", "deleted"},
+    "release": set(releases.RANKS),
+    "installation": set(installations.CONNECTION_RANKS) | {"created", "new_permissions_accepted"},
+    "installation_repositories": {"added", "removed"},
+    "repository": {"renamed", "transferred", "edited", "deleted"},
+    "organization": {"renamed", "member_added", "member_removed"},
+    "workflow_run": {"requested", "in_progress", "completed"},
+    "workflow_job": {"waiting", "queued", "in_progress", "completed"},
+}
+MODULES = [
+    importlib.import_module(f"handlers.github.{found.name}")
+    for found in pkgutil.iter_modules(handlers.github.__path__)
+]
+
+
+def manifest():
+    return yaml.safe_load((ROOT / "app.yml").read_text())
+
+
+def test_manifest_lists_the_registered_events():
+    assert manifest()["default_events"] == sorted(REGISTERED - UNLISTED)
+
+
+def test_manifest_asks_only_for_reading_what_its_events_need():
+    assert manifest()["default_permissions"] == dict.fromkeys(sorted(PERMISSIONS.values()), "read")
+    assert set(PERMISSIONS) == REGISTERED - UNLISTED
+
+
+def test_manifest_says_why_beside_each_permission_and_event():
+    lines = (ROOT / "app.yml").read_text().split("default_permissions:")[1].splitlines()
+    asked = [line for line in lines if line.startswith("  ")]
+    assert asked
+    assert all(" # " in line for line in asked)
+
+
+def test_no_event_is_both_handled_and_ignored():
+    assert not REGISTERED & set(SOURCE.ignored)
+
+
+def test_every_registered_event_is_recorded():
+    assert {event for event, _ in story()} >= REGISTERED
+
+
+@pytest.mark.parametrize("event", sorted(ACTIONS))
+def test_every_action_with_a_meaning_is_recorded(event):
+    recorded = {body.get("action") for name, body in story() if name == event}
+    assert recorded >= ACTIONS[event]
+
+
+def test_every_recorded_delivery_is_decided_or_ignored_on_purpose():
+    for event, body in story():
+        found = decided(event, body)
+        assert found.says
+        assert found.known or event in SOURCE.ignored
+
+
+def test_every_recorded_delivery_but_ping_belongs_to_the_installation():
+    for event, body in story():
+        found = account(event, body)
+        if event == "ping":
+            assert found == Account(keys=())
+            continue
+        assert found.keys[0] == "installation:4242"
+        assert found.account_id == 9001
+
+
+def test_every_registered_handler_says_what_it_means():
+    for name, registered in SOURCE.handlers.items():
+        for handler, model in registered:
+            assert inspect.getdoc(handler), name
+            assert inspect.getdoc(model), name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_module_function_and_model_is_documented(module):
+    assert module.__doc__
+    for name, found in vars(module).items():
+        ours = getattr(found, "__module__", "") == module.__name__
+        if ours and (inspect.isfunction(found) or inspect.isclass(found)):
+            assert found.__doc__, name
+            assert found.__doc__ != BaseModel.__doc__, name
+
+
+def test_notes_and_reasons_are_one_sentence():
+    notes = {said["note"] for event, body in story() for said in decided(event, body).says
+             if "note" in said}  # fmt: skip
+    for sentence in notes | set(SOURCE.ignored.values()):
+        assert sentence.endswith(".")
+        assert "\n" not in sentence
