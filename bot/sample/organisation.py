@@ -8,17 +8,15 @@ from bot.sample.changes import Work, change, plan_change
 from bot.sample.merges import Direct, push_directly
 from bot.sample.people import (
     ADMIN,
-    CLOSES,
     DEPENDABOT,
     NEWCOMER,
-    OPENS,
     RENOVATE,
     after,
     user,
     working,
 )
 from bot.sample.pushes import touched
-from bot.sample.repositories import APP_ID, INSTALLATION_ID, ORGANIZATION, Plan
+from bot.sample.repositories import APP_ID, INSTALLATION_ID, ORGANIZATION
 from bot.sample.world import Repository, Steps, World
 
 PERMISSIONS = {
@@ -153,7 +151,7 @@ def backlog(world: World, repo: Repository) -> Steps:
     """Somebody starts on something, again and again."""
     while True:
         pace = world.eased(*repo.plan.changes)
-        yield after(world.now, world.rng.expovariate(pace / (CLOSES - OPENS)) + 0.05)
+        yield after(world.now, world.rng.expovariate(pace / 9) + 0.05)
         world.spawn(change(world, repo, plan_change(world, repo)))
 
 
@@ -192,8 +190,3 @@ def _bump(world: World, repo: Repository, dependabot: bool) -> Work:
         labels=("dependencies",),
         body=f"{title}.",
     )
-
-
-def names(plan: Plan) -> tuple[str, ...]:
-    """Every name the repository ever had, the present one first."""
-    return (plan.name, plan.former_name) if plan.former_name else (plan.name,)

@@ -5,22 +5,44 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-ZONE = ZoneInfo("Europe/Berlin")
-OPENS, CLOSES = 9, 18
 SATURDAY = 5
+BERLIN = ZoneInfo("Europe/Berlin")
 
 Cohort = Literal["people", "bots", "agent"]
 
 
 @dataclass(frozen=True)
+class Clock:
+    """When somebody works: Monday to Friday between two hours of their own zone."""
+
+    zone: ZoneInfo = BERLIN
+    opens: int = 9
+    closes: int = 18
+
+
+OFFICE = Clock()
+EARLY, LATE = Clock(opens=7, closes=16), Clock(opens=11, closes=21)
+TRAIN = Clock(opens=7, closes=23)
+"""When the automation deploys."""
+LISBON = Clock(ZoneInfo("Europe/Lisbon"))
+NEW_YORK = Clock(ZoneInfo("America/New_York"))
+WARSAW = Clock(ZoneInfo("Europe/Warsaw"), opens=8, closes=17)
+
+
+@dataclass(frozen=True)
 class Person:
-    """Somebody with a GitHub account; `zone` is the one of their laptop's clock."""
+    """Somebody with a GitHub account."""
 
     id: int
     login: str
     name: str
     type: Literal["User", "Bot"] = "User"
-    zone: ZoneInfo = ZONE
+    clock: Clock = OFFICE
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The one of their laptop's clock."""
+        return self.clock.zone
 
     @property
     def cohort(self) -> Cohort:
@@ -33,24 +55,20 @@ class Person:
         return f"{self.id}+{self.login}@users.noreply.github.com"
 
 
-LISBON = ZoneInfo("Europe/Lisbon")
-NEW_YORK = ZoneInfo("America/New_York")
-WARSAW = ZoneInfo("Europe/Warsaw")
-
 PEOPLE = (
     Person(7100101, "annika-berg", "Annika Berg"),
     Person(7100233, "jonas-weber", "Jonas Weber"),
     Person(7100347, "mira-kovacs", "Mira Kovács"),
-    Person(7100412, "tobias-lang", "Tobias Lang"),
-    Person(7100598, "leila-haddad", "Leila Haddad"),
-    Person(7100664, "pedro-alves", "Pedro Alves", zone=LISBON),
-    Person(7100721, "sofia-marques", "Sofia Marques", zone=LISBON),
-    Person(7100856, "kasia-nowak", "Kasia Nowak", zone=WARSAW),
-    Person(7100913, "emre-yildiz", "Emre Yildiz"),
-    Person(7101022, "hanna-schulz", "Hanna Schulz"),
-    Person(7101187, "dave-oconnor", "Dave O'Connor", zone=NEW_YORK),
-    Person(7101240, "grace-liu", "Grace Liu", zone=NEW_YORK),
-    Person(7101366, "felix-braun", "Felix Braun"),
+    Person(7100412, "tobias-lang", "Tobias Lang", clock=EARLY),
+    Person(7100598, "leila-haddad", "Leila Haddad", clock=LATE),
+    Person(7100664, "pedro-alves", "Pedro Alves", clock=LISBON),
+    Person(7100721, "sofia-marques", "Sofia Marques", clock=LISBON),
+    Person(7100856, "kasia-nowak", "Kasia Nowak", clock=WARSAW),
+    Person(7100913, "emre-yildiz", "Emre Yildiz", clock=LATE),
+    Person(7101022, "hanna-schulz", "Hanna Schulz", clock=EARLY),
+    Person(7101187, "dave-oconnor", "Dave O'Connor", clock=NEW_YORK),
+    Person(7101240, "grace-liu", "Grace Liu", clock=NEW_YORK),
+    Person(7101366, "felix-braun", "Felix Braun", clock=LATE),
     Person(7101471, "nina-petrova", "Nina Petrova"),
 )
 NEWCOMER = PEOPLE[-1]
@@ -75,33 +93,33 @@ def user(person: Person) -> dict[str, Any]:
     }
 
 
-def working(at: datetime, zone: ZoneInfo = ZONE) -> datetime:
-    """The first moment from `at` on in which somebody in `zone` is at work."""
-    local = at.astimezone(zone)
-    if local.weekday() < SATURDAY and local.hour < OPENS:
-        return _opening(local, 0)
-    if local.weekday() < SATURDAY and local.hour < CLOSES:
+def working(at: datetime, clock: Clock = OFFICE) -> datetime:
+    """The first moment from `at` on that is working time by this clock."""
+    local = at.astimezone(clock.zone)
+    if local.weekday() < SATURDAY and local.hour < clock.opens:
+        return _opening(local, 0, clock)
+    if local.weekday() < SATURDAY and local.hour < clock.closes:
         return at
     days = 1
     while (local + timedelta(days=days)).weekday() >= SATURDAY:
         days += 1
-    return _opening(local, days)
+    return _opening(local, days, clock)
 
 
-def after(at: datetime, hours: float, zone: ZoneInfo = ZONE) -> datetime:
+def after(at: datetime, hours: float, clock: Clock = OFFICE) -> datetime:
     """`hours` of working time later."""
-    at, left = working(at, zone), timedelta(hours=hours)
+    at, left = working(at, clock), timedelta(hours=hours)
     while True:
-        local = at.astimezone(zone)
-        today = local.replace(hour=CLOSES, minute=0, second=0, microsecond=0) - local
+        local = at.astimezone(clock.zone)
+        today = local.replace(hour=clock.closes, minute=0, second=0, microsecond=0) - local
         if left < today:
             return at + timedelta(seconds=round(left.total_seconds()))
         left -= today
-        at = working(at + today, zone)
+        at = working(at + today, clock)
 
 
-def _opening(local: datetime, days: int) -> datetime:
-    # A different minute for each date, or everybody would start at nine sharp.
+def _opening(local: datetime, days: int, clock: Clock) -> datetime:
+    # A different minute for each date, or everybody would start on the hour.
     minute = (local.toordinal() * 7 + days * 13) % 40
-    day = (local + timedelta(days=days)).replace(hour=OPENS, minute=minute, second=11)
+    day = (local + timedelta(days=days)).replace(hour=clock.opens, minute=minute, second=11)
     return day.astimezone(UTC)

@@ -9,7 +9,7 @@ from bot.sample import builds, payloads
 from bot.sample.changes import Work, change
 from bot.sample.issues import incident
 from bot.sample.merges import Direct, push_directly
-from bot.sample.people import CLOSES, OPENS, Person, after, user
+from bot.sample.people import TRAIN, Person, after, user
 from bot.sample.pushes import tag, touched
 from bot.sample.world import Attempt, Repository, Shipped, Steps, World
 
@@ -31,8 +31,8 @@ def releases(world: World, repo: Repository) -> Steps:
     """The repository's deployments, one after the other, for ever."""
     while True:
         slots = world.eased(*repo.plan.slots)
-        hours = (CLOSES - OPENS) / slots * world.rng.uniform(0.5, 1.5)
-        yield after(world.now, hours)
+        hours = (TRAIN.closes - TRAIN.opens) / slots * world.rng.uniform(0.5, 1.5)
+        yield after(world.now, hours, TRAIN)
         running = repo.running[-1][0] if repo.running else None
         if running != repo.head:
             yield from _release(world, repo)

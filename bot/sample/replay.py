@@ -16,6 +16,7 @@ from bot.sample.repositories import APP_ID
 from bot.sample.world import Delivery
 
 AWAY = 503
+TRIES = 60
 LONGEST_WAIT_SECONDS = 30.0
 Progress = Callable[[int], None]
 """Told how many deliveries have been answered so far."""
@@ -49,8 +50,8 @@ async def replay(
 ) -> dict[int, int]:
     """POST them, begun in their order, at most `concurrency` at a time; how often each status came.
 
-    503 is tried again when its `Retry-After` says; any other answer is counted and final.
-    Raises `httpx.TransportError` when nobody listens.
+    503 is tried again when its `Retry-After` says, 60 times at most; any other answer is counted
+    and final. Raises an `ExceptionGroup` of `httpx.TransportError` when nobody listens.
     """
     counts: Counter[int] = Counter()
     waiting = iter(deliveries)
@@ -74,11 +75,12 @@ async def replay(
 
 
 async def _post(session: httpx.AsyncClient, url: str, headers: dict[str, str], body: bytes) -> int:
-    while True:
+    for _ in range(TRIES):
         answer = await session.post(url, headers=headers, content=body)
         if answer.status_code != AWAY:
             return answer.status_code
         await asyncio.sleep(_wait_seconds(answer))
+    return AWAY
 
 
 def _wait_seconds(answer: httpx.Response) -> float:

@@ -189,7 +189,7 @@ class World:
 
     def working(self, hours: float, person: Person) -> datetime:
         """After so many of somebody's working hours."""
-        return after(self.now, hours, person.zone)
+        return after(self.now, hours, person.clock)
 
     def person(self, *but: Person) -> Person:
         """Somebody of the team as it is now, none of `but`."""

@@ -50,6 +50,14 @@ async def test_busy_is_tried_again_and_other_answers_are_final(told: Story) -> N
     assert counts == {202: 2, 401: 1}
 
 
+async def test_a_route_that_stays_away_is_given_up(told: Story) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503, headers={"retry-after": "0"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        assert await replay(told.deliveries[:1], "http://here/", SECRET, client=client) == {503: 1}
+
+
 async def test_nobody_listening_is_an_error(told: Story) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await replay(told.deliveries[:2], "http://127.0.0.1:1/", SECRET, concurrency=1)

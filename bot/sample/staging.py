@@ -1,0 +1,83 @@
+"""What the demo keeps in its folder: when its story ends, its stand-in's port, the app's key."""
+
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import BaseModel, SecretStr
+
+from bot.sample.repositories import APP_ID
+from bot.settings import Settings
+
+SEED = 7
+NOTE = "sample.json"
+KEY = "sample_key.pem"
+
+
+class Note(BaseModel):
+    """`until`: the last moment of the story, so that every start tells the same one."""
+
+    seed: int
+    until: datetime
+    port: int
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The demo's folder."""
+
+    home: Path
+
+    def note(self) -> Note:
+        """Return what was noted; on the first start, that the story ends now."""
+        path = self.home / NOTE
+        if path.exists():
+            return Note.model_validate_json(path.read_bytes())
+        noted = Note(seed=SEED, until=datetime.now(UTC).replace(microsecond=0), port=0)
+        self.keep(noted)
+        return noted
+
+    def keep(self, noted: Note) -> None:
+        """Write a note down."""
+        (self.home / NOTE).write_text(noted.model_dump_json())
+
+    def key(self) -> str:
+        """Return the sample app's private key, made on the first start and never used elsewhere."""
+        path = self.home / KEY
+        if not path.exists():
+            made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            path.touch(mode=0o600)
+            path.write_bytes(
+                made.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.TraditionalOpenSSL,
+                    serialization.NoEncryption(),
+                )
+            )
+        return path.read_text()
+
+
+def staged(settings: Settings, home: Path) -> Settings:
+    """Return settings that speak to the stand-in for GitHub's API, as the sample's app."""
+    stage = Stage(home)
+    noted = stage.note().model_copy(update={"port": loopback_port()})
+    stage.keep(noted)
+    return settings.model_copy(
+        update={
+            "sample_data": True,
+            "app_id": APP_ID,
+            "private_key": SecretStr(stage.key()),
+            "github_api_url": f"http://127.0.0.1:{noted.port}",
+        }
+    )
+
+
+def loopback_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])

@@ -1,0 +1,135 @@
+"""The last process of `demo` and `dev`: waits for the app, tells the story, says where to look."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.sample.replay import replay
+from bot.sample.staging import Stage
+from bot.sample.story import story
+from bot.settings import Settings, load
+from bot.web.accounts import create_user
+from bot.web.sessions import sign_in_link
+from models.store import engine
+
+PATIENCE_SECONDS = 60
+LINK_MINUTES = 60
+PERSON = "you@localhost"
+
+WAITING = text("""
+    select (select count(*) from deliveries where status in ('received', 'failed'))
+         + (select count(*) from jobs where status in ('waiting', 'running'))
+""")
+
+
+async def welcome(settings: Settings) -> None:
+    """Wait until the app answers, replay the sample if there is one, print the way in."""
+    await until(lambda: answers(settings), "the web process did not start")
+    opened = engine(settings.postgres_url, pool_size=2, name="welcome")
+    try:
+        if settings.sample_data:
+            await tell(settings, opened)
+        async with opened.begin() as db:
+            organization = "acme" if settings.sample_data else None
+            user = await create_user(db, PERSON, name="You", admin=True, organization=organization)
+            token = await sign_in_link(db, user, minutes=LINK_MINUTES)
+    finally:
+        await opened.dispose()
+    say(settings, token)
+
+
+def say(settings: Settings, token: str) -> None:
+    """Print where to look, and how to stop."""
+    typer.echo("")
+    typer.echo(f"Veelocity is at {settings.public_url}")
+    typer.echo(f"Sign in once, within the hour: {settings.public_url}/sign-in/{token}")
+    if settings.sample_data:
+        typer.echo("It shows sample data. Send one more signed delivery and watch the page change:")
+        typer.echo("  .venv/bin/python -m bot.sample.deliver deployment_status")
+    else:
+        typer.echo(f"To connect GitHub, sign in and open {settings.public_url}/setup")
+    typer.echo("Ctrl-C stops everything; the data stays.")
+
+
+async def tell(settings: Settings, opened: AsyncEngine) -> None:
+    """Replay the story as signed deliveries, unless that was done at an earlier start."""
+    stage = Stage(settings.veelocity_home)
+    noted = stage.note()
+    if noted.told:
+        return
+    typer.echo("Writing 180 days of a sample organisation …")
+    deliveries = story(noted.seed, noted.until).deliveries
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        delivering = progress.add_task("Delivering, signed", total=len(deliveries))
+        counts = await replay(
+            deliveries,
+            f"{settings.public_url}/webhooks/github",
+            settings.webhook_secrets[0],
+            on_progress=lambda done: progress.update(delivering, completed=done),
+        )
+        total = len(deliveries)
+        bar = progress.add_task("Settling", total=total)
+        await until(
+            lambda: settled(opened, lambda left: progress.update(bar, completed=total - left)),
+            "the deliveries were not settled",
+            seconds=600,
+        )
+    refused = sum(count for status, count in counts.items() if status not in (200, 202))
+    if refused:
+        typer.echo(f"{refused} deliveries were refused: {counts}", err=True)
+    stage.keep(noted.model_copy(update={"told": True}))
+
+
+async def answers(settings: Settings) -> bool:
+    """Tell whether the web process is ready."""
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"{settings.public_url}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def settled(opened: AsyncEngine, progress: Callable[[int], None]) -> bool:
+    """Tell whether nothing waits any more."""
+    async with opened.connect() as db:
+        left = await waiting(db)
+    progress(left)
+    return left == 0
+
+
+async def waiting(db: AsyncConnection) -> int:
+    """Count deliveries and jobs that wait."""
+    return int((await db.execute(WAITING)).scalar_one())
+
+
+async def until(
+    ready: Callable[[], Awaitable[bool]], otherwise: str, seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Wait for something to become true; raise TimeoutError with words when it does not."""
+    deadline = time.monotonic() + seconds
+    while not await ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{otherwise} within {seconds:.0f} seconds")
+        await asyncio.sleep(0.1)
+
+
+def main() -> None:
+    """Run beside web and worker, and end."""
+    asyncio.run(welcome(load()))
+
+
+if __name__ == "__main__":
+    main()
