@@ -26,7 +26,7 @@ check: .venv  ## formatting, linting, types, import contracts, migrations
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@mkdir -p build
-	$(BIN)/alembic upgrade head --sql > build/migrations.sql
+	$(BIN)/python -m bot migrate --sql > build/migrations.sql
 	$(BIN)/squawk --pg-version 15.0 $(SQUAWK) build/migrations.sql
 
 bench: .venv  ## the benchmarks, side by side
