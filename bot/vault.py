@@ -1,0 +1,141 @@
+"""Secrets at rest: sealed by Fernet (https://github.com/fernet/spec), so that tables hold none."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_serializer
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.settings import Settings
+from models.errors import Refused
+
+PURPOSE = b"veelocity: secrets at rest"
+GITHUB_APP = "github_app"
+
+
+class Vault:
+    """Seals and opens secrets; `keys` are those of SECRET_KEY, newest first.
+
+    The newest seals, all of them open, so that a key can be replaced without losing a secret.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise Refused("SECRET_KEY is missing: without it no secret can be kept.")
+        self._fernet = MultiFernet([Fernet(derived(key)) for key in keys])
+
+    def seal(self, secret: str) -> str:
+        """Encrypt a text."""
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def open(self, ciphertext: str) -> str:
+        """Decrypt a text; raise `Refused` when none of the keys fits."""
+        try:
+            return self._fernet.decrypt(ciphertext.encode()).decode()
+        except InvalidToken:
+            raise misfit() from None
+
+    def rotate(self, ciphertext: str) -> str:
+        """Encrypt anew with the newest key, so that older keys can go; raise `Refused` as open."""
+        try:
+            return self._fernet.rotate(ciphertext.encode()).decode()
+        except InvalidToken:
+            raise misfit() from None
+
+
+def derived(key: str) -> bytes:
+    """Return the Fernet key of one part of SECRET_KEY, which signs other things as well."""
+    made = HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(key.encode())
+    return urlsafe_b64encode(made)
+
+
+def misfit() -> Refused:
+    """Say what to do about a secret that cannot be opened."""
+    return Refused(
+        "A stored secret cannot be opened with SECRET_KEY. Was the key changed? Put the former "
+        "key behind the new one, after a comma, or set the app up again at /setup."
+    )
+
+
+class AppCredentials(BaseModel):
+    """Who we are to GitHub. `private_key` is PEM; `webhook_secrets` the current and the previous.
+
+    `slug` and `html_url` are None where only settings were given.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    app_id: int
+    private_key: SecretStr
+    webhook_secrets: tuple[SecretStr, ...] = ()
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    slug: str | None = None
+    html_url: str | None = None
+
+    @field_serializer("private_key", "webhook_secrets", "client_secret", when_used="json")
+    def reveal(self, value: SecretStr | tuple[SecretStr, ...] | None) -> str | list[str] | None:
+        """Write the secrets themselves: JSON is made only to be sealed."""
+        if isinstance(value, tuple):
+            return [secret.get_secret_value() for secret in value]
+        return value.get_secret_value() if value else None
+
+
+def settings_credentials(settings: Settings) -> AppCredentials | None:
+    """Return the app that the environment describes; None when it names none."""
+    pem = settings.private_key_pem
+    if not settings.app_id or not pem:
+        return None
+    return AppCredentials(
+        app_id=settings.app_id,
+        private_key=SecretStr(pem),
+        webhook_secrets=tuple(SecretStr(secret) for secret in settings.webhook_secrets),
+        client_id=settings.github_client_id,
+        client_secret=settings.github_client_secret,
+    )
+
+
+async def app_credentials(
+    db: AsyncConnection, settings: Settings, vault: Vault
+) -> AppCredentials | None:
+    """Return the app's credentials: from settings, else from the table; None before /setup.
+
+    WEBHOOK_SECRET wins over the stored secrets. Raises `Refused` when no key opens them.
+    """
+    if told := settings_credentials(settings):
+        return told
+    stored = await stored_app_credentials(db, vault)
+    if stored is None or not settings.webhook_secrets:
+        return stored
+    secrets = tuple(SecretStr(secret) for secret in settings.webhook_secrets)
+    return stored.model_copy(update={"webhook_secrets": secrets})
+
+
+async def stored_app_credentials(db: AsyncConnection, vault: Vault) -> AppCredentials | None:
+    """Return what /setup stored; None before."""
+    sealed = await db.scalar(
+        text("select ciphertext from credentials where name = :name"), {"name": GITHUB_APP}
+    )
+    if sealed is None:
+        return None
+    try:
+        return AppCredentials.model_validate_json(vault.open(sealed))
+    except ValidationError:
+        raise Refused("The stored GitHub App is not readable: set it up at /setup.") from None
+
+
+async def store_app_credentials(
+    db: AsyncConnection, vault: Vault, credentials: AppCredentials
+) -> None:
+    """Keep the app's credentials, encrypted, in the place of those that were kept before."""
+    await db.execute(
+        text(
+            "insert into credentials (name, ciphertext) values (:name, :ciphertext) "
+            "on conflict (name) do update set ciphertext = excluded.ciphertext, stored_at = now()"
+        ),
+        {"name": GITHUB_APP, "ciphertext": vault.seal(credentials.model_dump_json())},
+    )
