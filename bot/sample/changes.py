@@ -93,7 +93,7 @@ def _code(world: World, repo: Repository, pr: PullRequest, work: Work) -> Steps:
         moments = [world.now]
         pushed_at = world.minutes(0.3, 6)
     else:
-        hours = world.about(2.3, 0.65)
+        hours = world.about(2.3, 0.85)
         count = min(7, 1 + int(world.rng.expovariate(0.7)))
         shares = sorted(world.rng.uniform(0.1, 0.98) for _ in range(count - 1))
         moments = [world.now, *(world.working(hours * share, pr.author) for share in shares)]

@@ -30,7 +30,7 @@ def review(
     if urgent:
         yield world.minutes(4, 20)
     else:
-        yield world.working(world.about(1.1, 0.5), reviewer)
+        yield world.working(world.about(1.1, 0.55), reviewer)
     wants_more = not (last or urgent or bot) and world.chance(0.4, 0.25)
     state = "approved" if not wants_more else "changes_requested"
     if wants_more and world.chance(0.4):
