@@ -115,7 +115,7 @@ def shared(
         try:
             yield
         finally:
-            with locked(server.gate):
+            with suppress(FileNotFoundError), locked(server.gate):  # the home may be gone
                 use.close()
                 if not is_locked(server.users):
                     server.stop()

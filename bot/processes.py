@@ -28,6 +28,7 @@ STUBBORN_SECONDS = 60
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 SERVER_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
 PR_SET_PDEATHSIG = 1
+NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 Wait = Callable[[float | None], set[int]]
 Say = Callable[[str], object]
@@ -289,7 +290,7 @@ def open_private(path: Path) -> BinaryIO:
 def is_locked(path: Path) -> bool:
     """Tell whether another process holds a lock on the file, shared or not."""
     try:
-        with locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with locked(path, NOW):
             return False
     except BlockingIOError:
         return True
@@ -331,7 +332,7 @@ def abandoned(server: Server) -> Iterator[None]:
     """Wait until nobody uses the server or its folder is gone; keep others out from then on."""
     while server.folder.exists():
         time.sleep(ABANDONED_SECONDS)
-        with suppress(BlockingIOError), locked(server.gate, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with suppress(BlockingIOError, FileNotFoundError), locked(server.gate, NOW):
             if not is_locked(server.users):
                 yield
     yield

@@ -165,6 +165,13 @@ def test_postgres_ends_with_its_keeper(home: Path) -> None:
         until(lambda: not alive(pid))
 
 
+def test_deleted_home_leaves_nothing_running(home: Path) -> None:
+    with embedded.redis(home):
+        keeper = int((home / "redis/keeper").read_text())
+        shutil.rmtree(home)
+    until(lambda: not alive(keeper))
+
+
 def test_half_made_data_is_made_anew(home: Path) -> None:
     with embedded.postgres(home, durable=False):
         pass
