@@ -132,7 +132,7 @@ def band(caption: Caption, spreads: Sequence[Spread], goal: Mark | None = None) 
     )
     svg = frame(
         caption,
-        axis((tick, words.duration(tick) if tick else "0") for tick in scale),
+        axis((tick, words.round_duration(tick)) for tick in scale),
         dates([spread.at for spread in spreads]),
         plot([lines, *points], len(spreads)),
         across(goal, top) if goal and goal.value < top else Markup(),
@@ -204,13 +204,8 @@ def column(place: int, one: Bin, top: float) -> Markup:
 def within(one: Bin) -> str:
     """Say a bin's borders."""
     if one.upper is None:
-        return f"{edge(one.lower)} and more"
-    return f"{edge(one.lower)} to {edge(one.upper)}"
-
-
-def edge(seconds: float) -> str:
-    """Say the border of a bin: 12 h rather than 0.5 d, 2 d rather than 48 h."""
-    return words.duration(seconds) if seconds else "0"
+        return f"{words.round_duration(one.lower)} and more"
+    return f"{words.round_duration(one.lower)} to {words.round_duration(one.upper)}"
 
 
 def edges(bins: Sequence[Bin]) -> Markup:
@@ -218,7 +213,9 @@ def edges(bins: Sequence[Bin]) -> Markup:
     labels = Markup()
     for place, one in enumerate(bins):
         kind = "odd" if place % 2 else ""
-        labels += label(place / len(bins) * 100, edge(one.lower), "" if place else "start", kind)
+        labels += label(
+            place / len(bins) * 100, words.round_duration(one.lower), "" if place else "start", kind
+        )
     return labels
 
 
@@ -263,7 +260,7 @@ def stages(caption: Caption, parts: Sequence[Part]) -> Chart:
         (part.name, words.duration(part.seconds), words.share(share))
         for part, share in zip(parts, shares, strict=True)
     )
-    return Chart(svg, ("Stage", "p50", "share"), rows)
+    return Chart(svg, ("Stage", "mean", "share"), rows)
 
 
 def sparkline(caption: Caption, values: Sequence[float | None]) -> Markup:

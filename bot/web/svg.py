@@ -55,7 +55,7 @@ def axis(ticks: Iterable[tuple[float, str]]) -> Markup:
     for value, name in said:
         y = short(TOP + PLOT * (1 - value / top))
         drawn += Markup(
-            '<line class="grid" x2="100%" y1="{0}" y2="{0}"/>'
+            '<line class="grid-line" x2="100%" y1="{0}" y2="{0}"/>'
             '<text class="tick y" x="-8" y="{0}" dy=".32em">{1}</text>'
         ).format(y, name)
     return drawn

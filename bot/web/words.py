@@ -93,3 +93,11 @@ def clock(value: datetime) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Say how many: 1 deployment, 2 deployments."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}".replace(",", "\u202f")
+
+
+def round_duration(seconds: float) -> str:
+    """Say a duration in the largest unit that needs no decimals, for axes: 12 h, 1 d, 90 min."""
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return duration(seconds) if seconds else "0"

@@ -1,0 +1,155 @@
+"""What the bar above the numbers chooses: period, repository, environment; all in the URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import urlencode
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.errors import Refused
+from models.metrics.core import Bucket, Scope, Window, measured_in
+
+PERIODS = (7, 30, 90)
+DEFAULT_PERIOD = 30
+MOST_DAILY_BARS, MOST_WEEKLY_BARS = 92, 750
+
+REPOSITORIES = text("""
+    select id, full_name from repositories
+     where organization_id = :organization_id and deleted_at is null order by full_name
+""")
+
+ENVIRONMENTS = text("""
+    select distinct environment from service_deployments
+     where organization_id = :organization_id order by environment
+""")
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """The repositories that can be chosen, `owner/name` by id, and the environments."""
+
+    names: Mapping[str, str]
+    environments: tuple[str, ...]
+
+    def id_of(self, name: str) -> str:
+        """Return a repository's id by its id or name; raise `Refused` where there is none."""
+        for key, full_name in self.names.items():
+            if name in (key, full_name):
+                return key
+        raise Refused(f"There is no repository {name!r} in this organisation.")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What was chosen. `period` is None for a custom one, `repository` None for all of them."""
+
+    period: int | None
+    window: Window
+    scope: Scope
+    repository: str | None
+    bucket: Bucket
+    edition: int
+
+    def query(self, **changes: str | int | None) -> str:
+        """Return the query string of this choice with changes; None takes a part out."""
+        chosen: dict[str, str | int | None] = {
+            "period": self.period,
+            "start": None if self.period else self.window.start_date.isoformat(),
+            "end": None if self.period else self.window.end_date.isoformat(),
+            "repository": self.repository,
+            "environment": None if self.scope.environment == "production" else self.environment,
+            "by": None if self.bucket is usual_bucket(self.window.days) else self.bucket.value,
+        }
+        chosen |= changes
+        if "period" in changes:
+            chosen |= {"start": None, "end": None}
+        elif changes.get("start"):
+            chosen["period"] = None
+        return urlencode({key: value for key, value in chosen.items() if value is not None})
+
+    @property
+    def environment(self) -> str:
+        """The environment, or the class of environments, that is looked at."""
+        return self.scope.environment
+
+    @property
+    def said(self) -> str:
+        """The period in words, as in "against the previous …"."""
+        return f"{self.window.days} days" if self.window.days > 1 else "day"
+
+
+def usual_bucket(days: int) -> Bucket:
+    """Return the bucket that makes a readable number of bars of so many days."""
+    if days <= MOST_DAILY_BARS:
+        return Bucket.DAY
+    return Bucket.WEEK if days <= MOST_WEEKLY_BARS else Bucket.MONTH
+
+
+async def repositories(db: AsyncConnection, organization_id: str) -> Repositories:
+    """Return what an organisation can filter by."""
+    bound = {"organization_id": organization_id}
+    named = (await db.execute(REPOSITORIES, bound)).tuples().all()
+    environments = (await db.execute(ENVIRONMENTS, bound)).scalars().all()
+    return Repositories(dict(list(named)), tuple(environments))
+
+
+async def chosen(
+    db: AsyncConnection,
+    query: Mapping[str, str],
+    organization_id: str,
+    known: Repositories,
+    now: datetime,
+) -> Filters:
+    """Read the filters from a query string; raise `Refused` naming what is wrong with it."""
+    time_zone, edition = await measured_in(db, organization_id)
+    period, window = read_window(query, now, time_zone)
+    repository = query.get("repository") or None
+    repository_id = known.id_of(repository) if repository else None
+    return Filters(
+        period=period,
+        window=window,
+        scope=Scope(
+            organization_id=organization_id,
+            repository_id=repository_id,
+            environment=query.get("environment") or "production",
+        ),
+        repository=known.names[repository_id] if repository_id else None,
+        bucket=read_bucket(query.get("by")) or usual_bucket(window.days),
+        edition=edition,
+    )
+
+
+def read_window(
+    query: Mapping[str, str], now: datetime, time_zone: str
+) -> tuple[int | None, Window]:
+    """Return the days that are meant; two dates win over a period."""
+    if query.get("start") or query.get("end"):
+        today = Window.last(1, now, time_zone).end_date
+        end = read_date(query.get("end"), "end") or today
+        return None, Window(read_date(query.get("start"), "start") or end, end, time_zone)
+    said = query.get("period") or str(DEFAULT_PERIOD)
+    if said not in map(str, PERIODS):
+        raise Refused(f"A period is 7, 30 or 90 days, or two dates; {said!r} is none of them.")
+    return int(said), Window.last(int(said), now, time_zone)
+
+
+def read_date(said: str | None, name: str) -> date | None:
+    """Read a day; None where none was given."""
+    if not said:
+        return None
+    try:
+        return date.fromisoformat(said)
+    except ValueError as wrong:
+        raise Refused(f"{name} must be a day such as 2026-09-30; {said!r} is none.") from wrong
+
+
+def read_bucket(said: str | None) -> Bucket | None:
+    """Read what bars stand for; None where it was not said."""
+    if not said:
+        return None
+    try:
+        return Bucket(said)
+    except ValueError as wrong:
+        raise Refused(f"Bars stand for a day, week or month; {said!r} is none.") from wrong
