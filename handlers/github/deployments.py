@@ -28,6 +28,7 @@ FINAL = frozenset({"success", "failure", "error", "inactive"})
 TELLING = FINAL - {"inactive"}
 DEPLOYING = re.compile(r"(?<![a-z])(deploy|release|publish)", re.IGNORECASE)
 TRIALS = frozenset({"pull_request", "pull_request_target"})
+DYNAMIC = "dynamic/"
 RESULTS = {"success": "success", "failure": "failure", "timed_out": "failure"}
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -118,6 +119,9 @@ def workflow_run_shipped(event: workflows.WorkflowRunEvent) -> Iterator[Decision
     run, name, stem = event.workflow_run, event.name, event.stem
     if not (DEPLOYING.search(name) or DEPLOYING.search(stem)):
         yield Note(f"Neither {name!r} nor its file is named for deploying.")
+        return
+    if (event.path or "").startswith(DYNAMIC):
+        yield Note("GitHub's own workflows, such as those of Pages, ship no service.")
         return
     if run.event in TRIALS:
         yield Note("A workflow run of a pull request ships nothing.")

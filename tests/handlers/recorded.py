@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 STORY = ROOT / "tests" / "payloads" / "github.ndjson"
 SHARED = ROOT.parent / "shared" / "payloads" / "github"
 RECEIVED_AT = datetime(2026, 9, 30, tzinfo=UTC)
+
+ZERO = "0" * 40
+NAMES = ("v0", "v1", "c1", "c2", "c2b", "m1", "m2", "annotated tag v2.0.0")
+C = {name: sha1(name.encode()).hexdigest() for name in NAMES}
 
 Delivery = tuple[str, dict[str, Any]]
 

@@ -49,10 +49,14 @@ def survives(event, body):
     try:
         rows = decided(event, body).rows
     except ValidationError as fault:
-        assert all(error["loc"] for error in fault.errors())
+        named(fault)
         return
     for row in rows:
         fits(row)
+
+
+def named(fault):
+    assert all(error["loc"] for error in fault.errors())
 
 
 def fits(row):
