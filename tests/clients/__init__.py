@@ -1,0 +1,1 @@
+"""Tests of what speaks to other services, against stand-ins over loopback HTTP."""

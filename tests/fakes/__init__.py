@@ -1,0 +1,1 @@
+"""Stand-ins for the services we speak to, over loopback HTTP."""
