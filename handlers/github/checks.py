@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import App, Event, Id, Name, Sha, Time, Word, latest
+from handlers.github.payloads import App, Event, Id, Name, Sha, Text, Time, Word, latest
 from handlers.github.repositories import seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -26,14 +26,14 @@ class Check(BaseModel):
 
     id: Id
     head_sha: Sha
-    name: str
+    name: Text
     app: App | None = None
     check_suite: Mentioned | None = None
     status: Name
     conclusion: Word | None = None
     started_at: Time | None = None
     completed_at: Time | None = None
-    html_url: str | None = None
+    html_url: Text | None = None
 
     @property
     def clock(self) -> datetime:

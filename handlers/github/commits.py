@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 import models
 from handlers.events import Decision, Note
-from handlers.github.payloads import Event, Name, Sha, Time, Word, collect_changes
+from handlers.github.payloads import Event, Name, Sha, Text, Time, Word, collect_changes
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -23,7 +23,7 @@ TOLD_PATHS = 1
 class Author(BaseModel):
     """Who wrote a commit. `username` only where GitHub knows the e-mail."""
 
-    name: str | None = None
+    name: Text | None = None
     username: Word | None = None
 
 
@@ -31,12 +31,13 @@ class Pushed(BaseModel):
     """A commit in a push."""
 
     id: Sha
-    message: str | None = None
+    message: Text | None = None
+    distinct: bool = True
     timestamp: Time
     author: Author | None = None
-    added: list[str] | None = None
-    removed: list[str] | None = None
-    modified: list[str] | None = None
+    added: list[Text] | None = None
+    removed: list[Text] | None = None
+    modified: list[Text] | None = None
 
 
 class Tip(BaseModel):
@@ -158,6 +159,7 @@ def placed(event: PushEvent, commit: Pushed, position: int) -> models.PushCommit
         push_id=event.key,
         sha=commit.id,
         position=position,
+        fresh=commit.distinct,
     )
 
 

@@ -15,6 +15,7 @@ from handlers.github.payloads import (
     Id,
     Name,
     Sha,
+    Text,
     Time,
     User,
     Word,
@@ -40,7 +41,7 @@ class Target(BaseModel):
     sha: Sha
     ref: Word | None = None
     environment: Name
-    description: str | None = None
+    description: Text | None = None
     creator: User | None = None
     created_at: Time
     updated_at: Time | None = None
@@ -65,8 +66,8 @@ class Status(BaseModel):
     state: Name
     creator: User | None = None
     created_at: Time
-    target_url: str | None = None
-    log_url: str | None = None
+    target_url: Text | None = None
+    log_url: Text | None = None
 
 
 class DeploymentEvent(Event):

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Account, Decision, Note
-from handlers.github.payloads import Event, Id, Name, Time, User, Word
+from handlers.github.payloads import Event, Id, Name, Text, Time, User, Word
 from handlers.github.repositories import contributor, seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -32,7 +32,7 @@ class Installation(BaseModel):
     id: Id
     account: Installer
     repository_selection: Word | None = None
-    permissions: dict[str, str] | None = None
+    permissions: dict[Text, Text] | None = None
     created_at: Time | None = None
     updated_at: Time | None = None
     suspended_at: Time | None = None
@@ -59,20 +59,20 @@ class Listed(BaseModel):
 class InstallationEvent(BaseModel):
     """`installation.*`."""
 
-    action: str
+    action: Text
     installation: Installation
     repositories: list[Listed] | None = None
-    organization_id: str
+    organization_id: Text
 
 
 class InstallationRepositoriesEvent(BaseModel):
     """`installation_repositories.*`."""
 
-    action: str
+    action: Text
     installation: Installation
     repositories_added: list[Listed] | None = None
     repositories_removed: list[Listed] | None = None
-    organization_id: str
+    organization_id: Text
 
 
 class Membership(BaseModel):
@@ -84,11 +84,11 @@ class Membership(BaseModel):
 class OrganizationEvent(BaseModel):
     """`organization.*`."""
 
-    action: str
+    action: Text
     organization: Installer
     membership: Membership | None = None
     sender: User | None = None
-    organization_id: str
+    organization_id: Text
     received_at: Time
 
 
@@ -101,7 +101,7 @@ class MemberEvent(Event):
 class PingEvent(BaseModel):
     """`ping`."""
 
-    zen: str | None = None
+    zen: Text | None = None
 
 
 @github.on("installation")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 import models
 from handlers.events import Decision
 from handlers.github.cohorts import commenter_cohort
-from handlers.github.payloads import Count, Event, Id, Label, Name, Time, User, key, login
+from handlers.github.payloads import Count, Event, Id, Label, Name, Text, Time, User, key, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -21,8 +21,8 @@ class Described(BaseModel):
 
     id: Id
     number: Count
-    title: str | None = None
-    html_url: str | None = None
+    title: Text | None = None
+    html_url: Text | None = None
     state: Name | None = None
     user: User | None = None
     labels: list[Label] | None = None

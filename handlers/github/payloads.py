@@ -23,6 +23,7 @@ def utc(at: datetime) -> datetime:
 Time = Annotated[datetime, AfterValidator(utc)]
 Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Text = Annotated[str, Field(max_length=2**26)]  # a bound makes pydantic refuse lone surrogates
 Word = Annotated[str, Field(max_length=512)]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 Sha = Annotated[str, Field(min_length=1, max_length=64)]
@@ -33,7 +34,7 @@ class User(BaseModel):
 
     id: Id
     login: Name
-    type: str | None = None
+    type: Text | None = None
 
     @property
     def key(self) -> str:
@@ -58,7 +59,7 @@ class Repository(BaseModel):
     private: bool | None = None
     archived: bool | None = None
     fork: bool | None = None
-    html_url: str | None = None
+    html_url: Text | None = None
     created_at: Time | None = None
     updated_at: Time | None = None
     pushed_at: Time | None = None
@@ -72,7 +73,7 @@ class Repository(BaseModel):
 class Event(BaseModel):
     """What every payload about a repository has in common."""
 
-    action: str = ""
+    action: Text = ""
     repository: Repository
     sender: User | None = None
     received_at: Time
@@ -81,7 +82,7 @@ class Event(BaseModel):
 class Label(BaseModel):
     """A label of an issue or pull request."""
 
-    name: str
+    name: Text
 
 
 class App(BaseModel):

@@ -15,6 +15,7 @@ from handlers.github.payloads import (
     Label,
     Name,
     Sha,
+    Text,
     Time,
     User,
     collect_changes,
@@ -58,8 +59,8 @@ class Described(BaseModel):
 
     id: Id
     number: Count
-    title: str | None = None
-    html_url: str | None = None
+    title: Text | None = None
+    html_url: Text | None = None
     state: Name
     draft: bool | None = None
     user: User | None = None

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import Event, Id, Name, Time, User, Word, login
+from handlers.github.payloads import Event, Id, Name, Text, Time, User, Word, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -22,12 +22,12 @@ class Described(BaseModel):
 
     id: Id
     tag_name: Name
-    name: str | None = None
+    name: Text | None = None
     target_commitish: Word | None = None
     draft: bool | None = None
     prerelease: bool | None = None
     author: User | None = None
-    html_url: str | None = None
+    html_url: Text | None = None
     created_at: Time | None = None
     published_at: Time | None = None
     updated_at: Time | None = None

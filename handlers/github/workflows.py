@@ -9,7 +9,19 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import Count, Event, Id, Name, Sha, Time, User, Word, latest, login
+from handlers.github.payloads import (
+    Count,
+    Event,
+    Id,
+    Name,
+    Sha,
+    Text,
+    Time,
+    User,
+    Word,
+    latest,
+    login,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -24,10 +36,10 @@ class Workflow(BaseModel):
     """A workflow file."""
 
     id: Id
-    name: str | None = None
-    path: str | None = None
-    state: str | None = None
-    html_url: str | None = None
+    name: Text | None = None
+    path: Text | None = None
+    state: Text | None = None
+    html_url: Text | None = None
     created_at: Time | None = None
     updated_at: Time | None = None
 
@@ -38,8 +50,8 @@ class Run(BaseModel):
     id: Id
     run_attempt: Count | None = None
     workflow_id: Id
-    name: str | None = None
-    path: str | None = None
+    name: Text | None = None
+    path: Text | None = None
     event: Word | None = None
     head_branch: Word | None = None
     head_sha: Sha
@@ -49,7 +61,7 @@ class Run(BaseModel):
     run_started_at: Time | None = None
     updated_at: Time | None = None
     actor: User | None = None
-    html_url: str | None = None
+    html_url: Text | None = None
 
     @property
     def attempt(self) -> int:
@@ -103,8 +115,8 @@ class WorkflowRunEvent(Event):
 class Step(BaseModel):
     """One step of a job."""
 
-    name: str | None = None
-    conclusion: str | None = None
+    name: Text | None = None
+    conclusion: Text | None = None
 
 
 class Job(BaseModel):
@@ -113,12 +125,12 @@ class Job(BaseModel):
     id: Id
     run_id: Id
     run_attempt: Count | None = None
-    name: str
+    name: Text
     status: Name
     conclusion: Word | None = None
     started_at: Time | None = None
     completed_at: Time | None = None
-    html_url: str | None = None
+    html_url: Text | None = None
     steps: list[Step] | None = None
 
 

@@ -124,3 +124,19 @@ def test_an_id_is_a_whole_number_that_fits(value):
 def test_an_account_is_read_from_anything(value):
     for key in ("installation", "organization", "repository", "action"):
         account("installation", mutated(recorded("installation", "created"), (key,), value))
+
+
+@pytest.mark.parametrize(
+    ("event", "action", "path"),
+    [
+        ("push", None, ("commits", 0, "message")),
+        ("push", None, ("commits", 0, "modified", 0)),
+        ("pull_request", "opened", ("pull_request", "title")),
+        ("deployment", "created", ("deployment", "description")),
+        ("installation", "created", ("installation", "permissions", "checks")),
+    ],
+)
+def test_half_a_character_is_named(event, action, path):
+    body = recorded(event, action, 1 if event == "push" else 0)
+    with pytest.raises(ValidationError, match="unicode string"):
+        decided(event, mutated(body, path, "\ud800"))
