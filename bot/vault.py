@@ -62,7 +62,7 @@ def misfit() -> Refused:
 
 
 class AppCredentials(BaseModel):
-    """Who we are to GitHub. `private_key` is PEM; `webhook_secrets` the current and the previous.
+    """Who we are to GitHub. `private_key` is PEM; `hook_secrets` the current and the previous.
 
     `slug` and `html_url` are None where only settings were given.
     """
@@ -71,13 +71,19 @@ class AppCredentials(BaseModel):
 
     app_id: int
     private_key: SecretStr
-    webhook_secrets: tuple[SecretStr, ...] = ()
+    hook_secrets: tuple[SecretStr, ...] = ()
     client_id: str | None = None
     client_secret: SecretStr | None = None
     slug: str | None = None
     html_url: str | None = None
 
-    @field_serializer("private_key", "webhook_secrets", "client_secret", when_used="json")
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets themselves, that sign deliveries, without the empty ones."""
+        told = (secret.get_secret_value() for secret in self.hook_secrets)
+        return tuple(secret for secret in told if secret)
+
+    @field_serializer("private_key", "hook_secrets", "client_secret", when_used="json")
     def reveal(self, value: SecretStr | tuple[SecretStr, ...] | None) -> str | list[str] | None:
         """Write the secrets themselves: JSON is made only to be sealed."""
         if isinstance(value, tuple):
@@ -93,7 +99,7 @@ def settings_credentials(settings: Settings) -> AppCredentials | None:
     return AppCredentials(
         app_id=settings.app_id,
         private_key=SecretStr(pem),
-        webhook_secrets=tuple(SecretStr(secret) for secret in settings.webhook_secrets),
+        hook_secrets=tuple(SecretStr(secret) for secret in settings.webhook_secrets),
         client_id=settings.github_client_id,
         client_secret=settings.github_client_secret,
     )
@@ -112,7 +118,7 @@ async def app_credentials(
     if stored is None or not settings.webhook_secrets:
         return stored
     secrets = tuple(SecretStr(secret) for secret in settings.webhook_secrets)
-    return stored.model_copy(update={"webhook_secrets": secrets})
+    return stored.model_copy(update={"hook_secrets": secrets})
 
 
 async def stored_app_credentials(db: AsyncConnection, vault: Vault) -> AppCredentials | None:

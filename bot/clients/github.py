@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "App",
+    "AppCredentials",
     "Compared",
     "ConvertedManifest",
     "GitHub",
@@ -124,8 +125,14 @@ class GitHub:
 
     async def new_token(self, installation_id: int) -> Token:
         """Ask for an installation's token, which lasts an hour."""
-        path = f"/app/installations/{installation_id}/access_tokens"
-        return read_token(await self.line.ask(Question("POST", path), self.signer))
+        question = Question("POST", f"/app/installations/{installation_id}/access_tokens")
+        try:
+            return read_token(await self.line.ask(question, self.signer))
+        except GitHubError as error:
+            if error.status != 404:
+                raise
+            why = f"GitHub knows no installation {installation_id} of this app: was it uninstalled?"
+            raise GitHubError(401, why) from None
 
 
 class Installation:

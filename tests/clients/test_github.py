@@ -312,7 +312,7 @@ async def test_any_spelling_of_expires_at_is_read(fake: FakeGitHub, expires_at: 
 
 async def test_an_installation_that_is_gone_says_so(fake: FakeGitHub) -> None:
     async with installed(fake, 1) as github:
-        with pytest.raises(GitHubError, match="installations/1/access_tokens with 404"):
+        with pytest.raises(GitHubError, match="knows no installation 1"):
             await github.compare("acme/api", "a", "b")
 
 

@@ -36,8 +36,13 @@ def secondary_limit(retry_after: int | None = None) -> ASGIApp:
 
 
 def limit_used_up(resets_in: float) -> ASGIApp:
-    """403: the hourly limit is used up."""
-    return answering(403, {"message": "API rate limit exceeded"}, used_up(resets_in))
+    """403: the hourly limit is used up, and begins anew so many seconds after the answer."""
+
+    async def fault(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = used_up(resets_in)
+        await answering(403, {"message": "API rate limit exceeded"}, headers)(scope, receive, send)
+
+    return fault
 
 
 def used_up(resets_in: float) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The fake GitHub's API: what it answers, and whom it believes (docs.github.com/rest)."""
 
+import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,13 @@ from tests.fakes.github import FakeCommit, FakeGitHub, FakeRepository, app_key, 
 
 LONGEST_JWT_SECONDS = 600
 Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Written(JSONResponse):
+    """JSON in ASCII, which can say even what is no Unicode."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 class Denied(Exception):  # noqa: N818 - it is an answer
@@ -184,7 +192,7 @@ async def compare(request: Request) -> Response:
     if not repository.ancestors(base) & repository.ancestors(head):
         raise Denied(404, f"No common ancestor between {base} and {head}.")
     shown, headers = paged(request, ahead, state_of(request).most_per_page)
-    return JSONResponse(
+    return Written(
         {
             "status": status(bool(ahead), bool(behind)),
             "ahead_by": len(ahead),

@@ -15,7 +15,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
     """Serve; yield the address, without a slash at its end."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off", ws="none", loop="asyncio", proxy_headers=False
+        app, log_config=None, lifespan="off", ws="none", access_log=False, proxy_headers=False
     )
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
