@@ -126,7 +126,7 @@ def opened(waiting: Waiting) -> Letter:
     """Read a delivery's body; what cannot be read is parked with the reason."""
     try:
         payload = read(zlib.decompress(waiting.body))
-        account = handlers.account(waiting.source, waiting.event, payload)
+        account = handlers.account(waiting.event, payload)
     except Unreadable as error:
         return Letter(waiting, outcome=Outcome(waiting.id, DeliveryStatus.PARKED, error=str(error)))
     return Letter(waiting, payload, account)
@@ -190,7 +190,7 @@ def decide(letter: Letter) -> None:
     if letter.outcome:
         return
     waiting, home = letter.waiting, letter.organization_id
-    if not handlers.known(waiting.source, waiting.event, letter.payload):
+    if not known(waiting, letter.payload):
         decided = handlers.decide(
             waiting.source, waiting.event, letter.payload, "", waiting.received_at
         )
@@ -210,6 +210,13 @@ def decide(letter: Letter) -> None:
         letter.outcome = failed(letter, f"{type(error).__name__}: {error}")
     else:
         letter.outcome = outcome(letter, DeliveryStatus.SETTLED, decisions=letter.decided.says)
+
+
+def known(waiting: Waiting, payload: Mapping[str, Any]) -> bool:
+    """Tell whether anybody registered for an event."""
+    action = payload.get("action")
+    source = handlers.SOURCES[waiting.source]
+    return bool(source.registered(waiting.event, action if isinstance(action, str) else None))
 
 
 def outcome(letter: Letter, status: DeliveryStatus, **more: Any) -> Outcome:

@@ -35,3 +35,8 @@ async def current_revision(db: AsyncConnection) -> str | None:
     if not known.scalar():
         return None
     return (await db.execute(text("select version_num from alembic_version"))).scalar()
+
+
+def print_sql() -> None:
+    """Print the SQL that makes the schema from nothing."""
+    command.upgrade(configuration(), "head", sql=True)

@@ -17,6 +17,7 @@ def run(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=SQLModel.metadata)
     with context.begin_transaction():
         connection.exec_driver_sql("select pg_advisory_xact_lock(812073)")
+        connection.exec_driver_sql("set local lock_timeout = '10s'")
         context.run_migrations()
 
 

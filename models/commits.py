@@ -48,7 +48,10 @@ class Push(Fact, table=True):
 
 
 class PushCommit(Fact, table=True):
-    """Where one commit stands in one push: position 0 is the oldest."""
+    """Where one commit stands in one push: position 0 is the oldest.
+
+    `fresh`: no other branch had it before, in the source's words *distinct*.
+    """
 
     __tablename__ = "push_commits"
     __table_args__ = (Index("push_commits_sha", "repository_id", "sha"),)
@@ -57,6 +60,7 @@ class PushCommit(Fact, table=True):
     push_id: str = text()
     sha: str = text()
     position: int = 0
+    fresh: bool = True
 
 
 class Comparison(Fact, table=True):

@@ -135,7 +135,7 @@ SEEN = text("""
             on p.repository_id = c.repository_id and p.ref = c.ref and p.after = c.before),
     seen as (
         select c.pull_request_id, k.sha, k.authored_at, k.paths, k.paths_known
-          from chain c join push_commits pc on pc.push_id = c.id
+          from chain c join push_commits pc on pc.push_id = c.id and pc.fresh
           join commits k on k.repository_id = pc.repository_id and k.sha = pc.sha
         union
         select h.pull_request_id, k.sha, k.authored_at, k.paths, k.paths_known

@@ -28,7 +28,9 @@ class OrganizationSettings(SQLModel, table=True):
     __tablename__ = "organization_settings"
 
     organization_id: str = text(primary_key=True)
-    time_zone: str = Field(default="UTC", sa_type=Text, description="IANA zone of days, weeks and months")
+    time_zone: str = Field(
+        default="UTC", sa_type=Text, description="IANA zone of days, weeks and months"
+    )
     level_edition: int = Field(default=2024, description="edition of DORA's levels")
 
 

@@ -90,9 +90,7 @@ async def put_in_place(
     await ask.mark_first(db, history.place.repository_id, sorted(ids))
 
 
-async def ask_github(
-    surroundings: Surroundings, home: ask.Home, since: datetime | None
-) -> Trouble:
+async def ask_github(surroundings: Surroundings, home: ask.Home, since: datetime | None) -> Trouble:
     """Ask GitHub for what only it can tell, and remember the answers for ever."""
     trouble = Trouble()
     async with installation_for(

@@ -51,7 +51,7 @@ class Limiter:
 def counted_in(redis: Any) -> RedisStorage:
     """Return counters kept through the connections of a Redis client."""
     return RedisStorage(
-        "redis://ours",
+        "redis://unused:0",
         implementation="redispy",
         key_prefix="limits",
         connection_pool=redis.connection_pool,

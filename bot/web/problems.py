@@ -67,7 +67,7 @@ def plain_page(request: Request, status: int, title: str, detail: str) -> Respon
     title, detail = html.escape(title), html.escape(detail)
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<link rel="stylesheet" href="/static/app.css"><main><h1>{title}</h1><p>{detail}</p>'
+        f"<main><h1>{title}</h1><p>{detail}</p>"
         f'<p><a href="/">Back to the start</a></p></main></html>',
         status_code=status,
     )

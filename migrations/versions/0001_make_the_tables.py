@@ -547,6 +547,7 @@ def upgrade() -> None:
         sa.Column("push_id", sa.Text(), nullable=False),
         sa.Column("sha", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("fresh", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("push_commits_sha", "push_commits", ["repository_id", "sha"], unique=False)

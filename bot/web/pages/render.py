@@ -58,6 +58,11 @@ def made() -> Environment:
         "outside": outside,
         "parsed": datetime.fromisoformat,
     }
+    # Blocks are rendered alone too, where a template's own imports would be missing.
+    environment.globals |= {
+        "ui": environment.get_template("macros.html").module,
+        "bars": environment.get_template("bar.html").module,
+    }
     return environment
 
 

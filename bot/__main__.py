@@ -1,0 +1,151 @@
+"""The command line: `python -m bot …`, also installed as `veelocity`.
+
+Exit codes: 0 done, 1 nothing to do or refused, 2 wrong usage, 3 failed.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import Refused
+
+cli = typer.Typer(
+    help="Veelocity measures delivery from webhooks, and develops the issues labelled for it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
+
+
+@cli.command()
+def demo() -> None:
+    """Run everything with a sample organisation's 180 days, on this machine alone."""
+    from bot.local import run
+
+    raise typer.Exit(run(sample=True))
+
+
+@cli.command()
+def dev() -> None:
+    """Run web, worker, Postgres and Redis in one process tree; Ctrl-C stops all of it."""
+    from bot.local import run
+
+    raise typer.Exit(run(sample=False))
+
+
+@cli.command()
+def web(
+    host: Annotated[str | None, typer.Option(help="address to listen on (HOST)")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on (PORT)")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="web processes")] = 1,
+) -> None:
+    """Run the web process: webhooks, pages and the API."""
+    from bot.serving import serve_web
+
+    serve_web(host, port, workers)
+
+
+@cli.command()
+def worker() -> None:
+    """Run the worker: settle deliveries, do jobs."""
+    from bot.serving import serve_worker
+
+    serve_worker()
+
+
+@cli.command()
+def migrate(
+    sql: Annotated[bool, typer.Option("--sql", help="print the SQL instead")] = False,
+) -> None:
+    """Bring the schema of the store up to date."""
+    from bot.commands import migrate_store
+
+    migrate_store(sql=sql)
+
+
+@cli.command("create-user")
+def create_user(
+    email: str,
+    admin: Annotated[bool, typer.Option("--admin", help="operator of this Veelocity")] = False,
+    organization: Annotated[str | None, typer.Option(help="login of an organisation")] = None,
+    role: Annotated[str, typer.Option(help="viewer, manager or admin")] = "viewer",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="read the password from standard input")
+    ] = False,
+) -> None:
+    """Make an account. Without a password, a one-time sign-in link is printed."""
+    from bot.commands import make_user
+
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    make_user(email, admin=admin, organization=organization, role=role, password=password)
+
+
+@cli.command()
+def deliveries(
+    status: Annotated[str | None, typer.Option(help="received, settled, ignored …")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="failed and parked only")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="how many; 0: all")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List what was delivered and what was decided, newest first."""
+    from bot.commands import list_deliveries
+
+    list_deliveries(status=status, failed=failed, limit=limit, as_json=as_json)
+
+
+@cli.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="ids of deliveries")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="NDJSON of {headers, body}, or a folder of <event>.<…>.json"),
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="all received since a time")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="login that deliveries of --file without a home belong to")
+    ] = None,
+) -> None:
+    """Decide deliveries again: by id, since a time, or from a file of recorded ones."""
+    from bot.commands import replay_deliveries
+
+    replay_deliveries(ids or [], file, since, organization)
+
+
+@cli.command()
+def metrics(
+    scope: Annotated[str, typer.Argument(metavar="REPO|ORGANISATION")],
+    days: Annotated[int, typer.Option(min=1, max=1826, help="days up to today")] = 30,
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the DORA metrics of a repository or organisation (the same body as the API's)."""
+    from bot.commands import print_metrics
+
+    print_metrics(scope, days, (start, end), as_json=as_json)
+
+
+def main() -> None:
+    """Run a command; say what is refused in one sentence, and let bugs show themselves."""
+    try:
+        cli()
+    except Refused as refusal:
+        typer.echo(str(refusal), err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the boundary of this process
+        import traceback
+
+        traceback.print_exc()
+        typer.echo(f"Failed: {error}", err=True)
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

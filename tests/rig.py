@@ -1,0 +1,97 @@
+"""The real app in the test's own process: deliver, settle, ask, in a test's own words."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from pydantic_core import to_json
+from sqlalchemy import text
+
+from bot import deliveries
+from bot.jobs import Surroundings, work
+from bot.queue import INGEST
+from bot.settings import Settings
+from bot.web.accounts import create_user
+from bot.web.app import Application, create_app
+from bot.web.tokens import access_token
+
+EMAIL = "lead@example.com"
+
+
+def signature(body: bytes, secret: str) -> str:
+    """Sign a body as GitHub does."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+@dataclass
+class Rig:
+    """The app, and a client that speaks HTTP to it."""
+
+    app: Application
+    settings: Settings
+    client: httpx.AsyncClient
+    token: str = ""
+    delivered: list[str] = field(default_factory=list)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What jobs use."""
+        state = self.app.rest.state
+        return Surroundings(self.settings, state.engine, state.redis, state.vault)
+
+    async def deliver(
+        self, event: str, payload: Any, *, delivery_id: str = "", secret: str = "", **headers: str
+    ) -> httpx.Response:
+        """Send one signed delivery; `payload` may be bytes, to send what is not JSON."""
+        body = payload if isinstance(payload, bytes) else to_json(payload)
+        delivery_id = delivery_id or str(uuid4())
+        self.delivered.append(delivery_id)
+        sent = {
+            "content-type": "application/json",
+            "x-github-event": event,
+            "x-github-delivery": delivery_id,
+            "x-hub-signature-256": signature(body, secret or self.settings.webhook_secrets[0]),
+        }
+        return await self.client.post("/webhooks/github", content=body, headers=sent | headers)
+
+    async def settle(self) -> None:
+        """Settle and work until nothing is left to do now."""
+        engine = self.app.rest.state.engine
+        busy = True
+        while busy:
+            busy = bool(await deliveries.settle(engine))
+            while await work(self.surroundings, INGEST, 4):
+                busy = True
+
+    async def ask(self, question: str, **bound: Any) -> list[dict[str, Any]]:
+        """Ask the store."""
+        async with self.app.rest.state.engine.connect() as db:
+            return [dict(row) for row in (await db.execute(text(question), bound)).mappings()]
+
+    async def sign_in(self, organization: str = "acme", role: str = "admin") -> None:
+        """Make somebody of an organisation, and speak to the API as them from now on."""
+        async with self.app.rest.state.engine.begin() as db:
+            user = await create_user(db, EMAIL, organization=organization, role=role)
+        self.token = access_token(self.settings, user.id)
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """Ask the API; the answer must be a good one."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        answer = await self.client.get(f"/api/v1{path}", params=query, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@asynccontextmanager
+async def rig_of(settings: Settings) -> AsyncIterator[Rig]:
+    """Open the app with its lifespan."""
+    app = create_app(settings)
+    async with app.rest.router.lifespan_context(app.rest):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            yield Rig(app, settings, client)
