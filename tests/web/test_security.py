@@ -111,7 +111,8 @@ async def test_large_bodies_are_refused_told_or_not(world: World) -> None:
 
     answer = await browser.post("/api/v1/auth/login", content=pieces(), headers=json)
     assert answer.status_code == 413
-    assert (await browser.post("/sign-in", content=pieces())).status_code == 413
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await browser.post("/sign-in", content=pieces(), headers=form)).status_code == 413
 
 
 async def test_an_address_with_nul_is_refused(world: World) -> None:
