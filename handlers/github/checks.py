@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import App, Event, Id, Name, Sha, Text, Time, Word, latest
+from handlers.github.payloads import App, Event, Id, Name, Sha, Text, Time, latest
 from handlers.github.repositories import seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -30,7 +30,7 @@ class Check(BaseModel):
     app: App | None = None
     check_suite: Mentioned | None = None
     status: Name
-    conclusion: Word | None = None
+    conclusion: Text | None = None
     started_at: Time | None = None
     completed_at: Time | None = None
     html_url: Text | None = None
@@ -46,10 +46,10 @@ class Suite(BaseModel):
 
     id: Id
     head_sha: Sha
-    head_branch: Word | None = None
+    head_branch: Text | None = None
     app: App | None = None
-    status: Word | None = None
-    conclusion: Word | None = None
+    status: Text | None = None
+    conclusion: Text | None = None
     created_at: Time | None = None
     updated_at: Time | None = None
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 import models
 from handlers.events import Decision, Note
-from handlers.github.payloads import Event, Name, Sha, Text, Time, Word, collect_changes
+from handlers.github.payloads import Event, Name, Sha, Text, Time, collect_changes
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -24,7 +24,7 @@ class Author(BaseModel):
     """Who wrote a commit. `username` only where GitHub knows the e-mail."""
 
     name: Text | None = None
-    username: Word | None = None
+    username: Text | None = None
 
 
 class Pushed(BaseModel):

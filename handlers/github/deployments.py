@@ -10,18 +10,7 @@ import models
 from handlers.events import Decision, Note
 from handlers.github import releases, workflows
 from handlers.github.environments import environment_class, shipped_to
-from handlers.github.payloads import (
-    Event,
-    Id,
-    Name,
-    Sha,
-    Text,
-    Time,
-    User,
-    Word,
-    collect_changes,
-    login,
-)
+from handlers.github.payloads import Event, Id, Name, Sha, Text, Time, User, collect_changes, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -39,7 +28,7 @@ class Target(BaseModel):
 
     id: Id
     sha: Sha
-    ref: Word | None = None
+    ref: Text | None = None
     environment: Name
     description: Text | None = None
     creator: User | None = None

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Account, Decision, Note
-from handlers.github.payloads import Event, Id, Name, Text, Time, User, Word
+from handlers.github.payloads import Event, Id, Name, Text, Time, User
 from handlers.github.repositories import contributor, seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -31,7 +31,7 @@ class Installation(BaseModel):
 
     id: Id
     account: Installer
-    repository_selection: Word | None = None
+    repository_selection: Text | None = None
     permissions: dict[Text, Text] | None = None
     created_at: Time | None = None
     updated_at: Time | None = None

@@ -24,7 +24,6 @@ Time = Annotated[datetime, AfterValidator(utc)]
 Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Text = Annotated[str, Field(max_length=2**26)]  # a bound makes pydantic refuse lone surrogates
-Word = Annotated[str, Field(max_length=512)]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 Sha = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -88,7 +87,7 @@ class Label(BaseModel):
 class App(BaseModel):
     """The GitHub App that made a check."""
 
-    slug: Word | None = None
+    slug: Text | None = None
 
 
 def latest(*times: datetime | None) -> datetime | None:

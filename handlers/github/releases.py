@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import Event, Id, Name, Text, Time, User, Word, login
+from handlers.github.payloads import Event, Id, Name, Text, Time, User, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
 from models.columns import EPOCH
@@ -23,7 +23,7 @@ class Described(BaseModel):
     id: Id
     tag_name: Name
     name: Text | None = None
-    target_commitish: Word | None = None
+    target_commitish: Text | None = None
     draft: bool | None = None
     prerelease: bool | None = None
     author: User | None = None

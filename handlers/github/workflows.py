@@ -9,19 +9,7 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import (
-    Count,
-    Event,
-    Id,
-    Name,
-    Sha,
-    Text,
-    Time,
-    User,
-    Word,
-    latest,
-    login,
-)
+from handlers.github.payloads import Count, Event, Id, Name, Sha, Text, Time, User, latest, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -52,11 +40,11 @@ class Run(BaseModel):
     workflow_id: Id
     name: Text | None = None
     path: Text | None = None
-    event: Word | None = None
-    head_branch: Word | None = None
+    event: Text | None = None
+    head_branch: Text | None = None
     head_sha: Sha
     status: Name
-    conclusion: Word | None = None
+    conclusion: Text | None = None
     created_at: Time
     run_started_at: Time | None = None
     updated_at: Time | None = None
@@ -127,7 +115,7 @@ class Job(BaseModel):
     run_attempt: Count | None = None
     name: Text
     status: Name
-    conclusion: Word | None = None
+    conclusion: Text | None = None
     started_at: Time | None = None
     completed_at: Time | None = None
     html_url: Text | None = None

@@ -99,3 +99,65 @@ def test_a_trimmed_repository_never_replaces_a_full_one():
     both = arrived([("issues", full), ("issues", trimmed)])
     for order in (both, both[::-1]):
         assert '"default_branch": "trunk"' in tables(order)["repositories", "github:5001"][2]
+
+
+SAME = {"updated_at": "2026-09-09T09:00:00Z", "started_at": None, "completed_at": None}
+INSTALLED = SAME | {"updated_at": 1789000000}
+
+
+@pytest.mark.parametrize(
+    ("event", "actions", "part", "changed", "table"),
+    [
+        ("pull_request", ("opened", "labeled"), "pull_request", {"title": "zzz"}, "pull_requests"),
+        ("pull_request", ("labeled", "synchronize"), "pull_request", {"title": "zzz"},
+         "pull_requests"),
+        ("issues", ("opened", "labeled"), "issue", {"title": "zzz"}, "issues"),
+        ("issues", ("labeled", "closed"), "issue", {"title": "zzz"}, "issues"),
+        ("issues", ("reopened", "deleted"), "issue", {"title": "zzz"}, "issues"),
+        ("check_run", ("created", "completed"), "check_run", {"name": "zzz"}, "check_runs"),
+        ("check_suite", ("requested", "completed"), "check_suite", {"head_sha": "zzz"},
+         "check_suites"),
+        ("release", ("released", "edited"), "release", {"tag_name": "zzz"}, "releases"),
+        ("repository", ("renamed", "deleted"), "repository", {"full_name": "zzz"},
+         "repositories"),
+        ("installation", ("new_permissions_accepted", "suspend"), "installation",
+         {"permissions": {}, "repository_selection": "zzz"}, "connections"),
+        ("installation", ("suspend", "unsuspend"), "installation", {"account": {
+            "id": 9001, "login": "zzz"}}, "connections"),
+        ("installation", ("unsuspend", "deleted"), "installation", {"account": {
+            "id": 9001, "login": "zzz"}}, "connections"),
+        ("installation", ("created", "deleted"), "installation", {}, "connection_repositories"),
+    ],
+)  # fmt: skip
+def test_within_one_second_the_later_step_wins(event, actions, part, changed, table):
+    before, after = (recorded(event, action) for action in actions)
+    for body in (before, after):
+        body[part] |= INSTALLED if event == "installation" else SAME
+    before[part] |= changed
+    expected = latest_row(table, arrived([(event, after)]))
+    assert latest_row(table, arrived([(event, before)])) != expected
+    for order in ([(event, before), (event, after)], [(event, after), (event, before)]):
+        assert latest_row(table, arrived(order)) == expected
+
+
+def latest_row(table, deliveries):
+    """Return what the rows of a table say whose id is the last, without when they were received."""
+    held = tables([(event, body, STORY[0][2]) for event, body, _ in deliveries])
+    return held[max((name, key) for name, key in held if name == table and ":5002" not in key)]
+
+
+def test_a_ref_that_was_made_and_deleted_in_one_second_is_gone():
+    made, gone = recorded("create"), recorded("delete")
+    gone["repository"]["pushed_at"] = made["repository"]["pushed_at"]
+    both = arrived([("create", made), ("delete", gone)])
+    for order in (both, both[::-1]):
+        held = tables(order)["refs", "github:5001:refs/heads/round-half-even"]
+        assert '"present": "False"' in held[2]
+
+
+def test_a_withdrawn_release_that_lost_its_dates_is_dated_when_received():
+    published, withdrawn = recorded("release", "published", 2), recorded("release", "unpublished")
+    withdrawn["release"] |= {"published_at": None, "created_at": "2026-01-01T00:00:00Z"}
+    both = arrived([("release", published), ("release", withdrawn)])
+    for order in (both, both[::-1]):
+        assert '"draft": "True"' in tables(order)["releases", "github:22003"][2]
