@@ -110,15 +110,16 @@ async def app_credentials(
 ) -> AppCredentials | None:
     """Return the app's credentials: from settings, else from the table; None before /setup.
 
-    WEBHOOK_SECRET wins over the stored secrets. Raises `Refused` when no key opens them.
+    The app that /setup made signs with a secret of GitHub's own; WEBHOOK_SECRET is accepted beside
+    it. Raises `Refused` when no key opens what is stored.
     """
     if told := settings_credentials(settings):
         return told
     stored = await stored_app_credentials(db, vault)
     if stored is None or not settings.webhook_secrets:
         return stored
-    secrets = tuple(SecretStr(secret) for secret in settings.webhook_secrets)
-    return stored.model_copy(update={"hook_secrets": secrets})
+    told_secrets = tuple(SecretStr(secret) for secret in settings.webhook_secrets)
+    return stored.model_copy(update={"hook_secrets": stored.hook_secrets + told_secrets})
 
 
 async def stored_app_credentials(db: AsyncConnection, vault: Vault) -> AppCredentials | None:

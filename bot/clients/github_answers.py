@@ -4,7 +4,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BaseModel,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from bot.clients.asking import GitHubError
 
@@ -149,15 +155,15 @@ class InstallationAnswer(BaseModel):
 
 
 class ConvertedManifest(BaseModel):
-    """The app that a manifest became, with its secrets: never printed, stored encrypted."""
+    """The app that a manifest became, with its secrets, which do not print."""
 
     id: int
     slug: str
     html_url: str
-    pem: str
-    webhook_secret: str | None = None
-    client_id: str
-    client_secret: str
+    pem: SecretStr
+    webhook_secret: SecretStr | None = None
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
 
 
 def understood(model: type[Answer], body: Any, asked: object) -> Answer:
