@@ -172,12 +172,13 @@ async def deployment_frequency(
     """How often deployments were made in a window, beside as many days before (one query)."""
     rows = deployments(scope, window.previous.start, window.end)
     told = (await ask(db, rows, FREQUENCY, start=window.start)).mappings().one()
-    per_day = per(told["count"], window.elapsed_days(now))
+    elapsed = window.elapsed_days(now)
+    per_day = per(told["count"], elapsed)
     attempts = told["shown"] + told["failed"]
     before = told["previous"], window.previous.elapsed_days(now)
     return DeploymentFrequency(
         per_day=per_day,
-        per_week=per_day and per_day * 7,
+        per_week=per(told["count"] * 7, elapsed),
         count=told["count"],
         shown=told["shown"],
         failed=told["failed"],
@@ -224,8 +225,8 @@ async def deployment_frequency_by_repository(
             count=row["count"],
             failed=row["failed"],
             shown=row["shown"],
-            per_day=(per_day := per(row["count"], elapsed)),
-            per_week=per_day and per_day * 7,
+            per_day=per(row["count"], elapsed),
+            per_week=per(row["count"] * 7, elapsed),
         )
         for row in answer.mappings()
     ]
