@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from bot.clients.github import (
@@ -164,7 +165,7 @@ async def test_an_unknown_pull_request_is_an_error_in_words(fake: FakeGitHub) ->
     [faults.bad_gateway(), faults.truncated(), faults.half_json(), faults.dropped()],
     ids=["bad_gateway", "truncated", "half_json", "dropped"],
 )
-async def test_what_passes_is_asked_again(fake: FakeGitHub, fault: faults.ASGIApp) -> None:
+async def test_what_passes_is_asked_again(fake: FakeGitHub, fault: ASGIApp) -> None:
     fake.repository("acme/api").line("a", "b")
     fake.fail(fault, on="/compare/", times=2)
     async with installed(fake) as github:
@@ -180,9 +181,7 @@ async def test_what_passes_is_asked_again(fake: FakeGitHub, fault: faults.ASGIAp
         (faults.half_json(), "no JSON"),
     ],
 )
-async def test_what_does_not_pass_is_an_error(
-    fake: FakeGitHub, fault: faults.ASGIApp, said: str
-) -> None:
+async def test_what_does_not_pass_is_an_error(fake: FakeGitHub, fault: ASGIApp, said: str) -> None:
     fake.fail(fault, on="/compare/", times=99)
     async with installed(fake) as github:
         with pytest.raises(GitHubError, match=said) as error:
@@ -212,7 +211,7 @@ async def test_an_answer_of_another_shape_is_an_error_that_names_the_field(
     ],
 )
 async def test_a_long_limit_is_put_off_not_waited_for(
-    fake: FakeGitHub, fault: faults.ASGIApp, seconds: int
+    fake: FakeGitHub, fault: ASGIApp, seconds: int
 ) -> None:
     fake.repository("acme/api").line("a", "b")
     fake.fail(fault, on="/compare/")

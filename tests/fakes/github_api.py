@@ -32,7 +32,7 @@ class Denied(Exception):  # noqa: N818 - it is an answer
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.response = JSONResponse({"message": message}, status, headers)
+        self.response: Response = JSONResponse({"message": message}, status, headers)
 
 
 def github_api(state: FakeGitHub) -> ASGIApp:
