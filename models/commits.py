@@ -15,7 +15,10 @@ class Commit(Fact, table=True):
     """
 
     __tablename__ = "commits"
-    __table_args__ = (Index("commits_sha", "repository_id", "sha"),)
+    __table_args__ = (
+        Index("commits_sha", "repository_id", "sha"),
+        Index("commits_authored", "repository_id", "authored_at"),
+    )
 
     repository_id: str = text()
     sha: str = text()

@@ -101,6 +101,15 @@ OWNERS = text("""
       join commits k on k.repository_id = :repository and k.sha = a.sha
       join pull_request_commits c on c.authored_at = k.authored_at and c.headline = k.headline
       join merged pr on pr.id = c.pull_request_id
+    union all
+    select a.sha, pr.id, 5
+      from asked a
+      join commits k on k.repository_id = :repository and k.sha = a.sha
+      join commits twin on twin.repository_id = :repository and twin.authored_at = k.authored_at
+                       and twin.headline = k.headline and twin.sha <> k.sha
+      join push_commits c on c.repository_id = :repository and c.sha = twin.sha
+      join pushes p on p.id = c.push_id and p.ref <> :ref
+      join merged pr on pr.head_ref = substr(p.ref, 12)
 """)
 
 DIRECT = text("""

@@ -78,6 +78,7 @@ def upgrade() -> None:
         sa.Column("paths_known", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("commits_authored", "commits", ["repository_id", "authored_at"], unique=False)
     op.create_index("commits_sha", "commits", ["repository_id", "sha"], unique=False)
     op.create_table(
         "comparisons",
@@ -947,6 +948,7 @@ def downgrade() -> None:
     op.drop_table("connection_repositories")
     op.drop_table("comparisons")
     op.drop_index("commits_sha", table_name="commits")
+    op.drop_index("commits_authored", table_name="commits")
     op.drop_table("commits")
     op.drop_index("check_suites_sha", table_name="check_suites")
     op.drop_table("check_suites")
