@@ -183,7 +183,7 @@ def scoped(
 
 def asked(rows: Rows, question: str) -> TextClause:
     """A question over `rows`: the metric's SELECT is the CTE that it reads."""
-    return text(f"with rows as ({rows.sql})\n{question}")
+    return text(f"with rows as not materialized ({rows.sql})\n{question}")
 
 
 async def ask(db: AsyncConnection, rows: Rows, question: str, **bound: object) -> CursorResult[Any]:

@@ -27,21 +27,20 @@ from service_deployments d left join repositories r on r.id = d.repository_id
 
 # The latest counted time before a row is that of the counted deployment before it.
 FREQUENCY = """
-select count(*) filter (where counted and current) as count,
-       count(*) filter (where shown and current) as shown,
-       count(*) filter (where state = 'failure' and current) as failed,
-       count(*) filter (where kind = 'new' and current) as new,
-       count(*) filter (where kind = 'rollback' and current) as rollback,
-       count(*) filter (where kind = 'rollforward' and current) as rollforward,
-       count(*) filter (where kind = 'redeploy' and current) as redeploy,
-       count(*) filter (where kind = 'baseline' and current) as baseline,
+select count(*) filter (where counted) as count,
+       count(*) filter (where shown) as shown,
+       count(*) filter (where state = 'failure') as failed,
+       count(*) filter (where kind = 'new') as new,
+       count(*) filter (where kind = 'rollback') as rollback,
+       count(*) filter (where kind = 'rollforward') as rollforward,
+       count(*) filter (where kind = 'redeploy') as redeploy,
+       count(*) filter (where kind = 'baseline') as baseline,
        percentile_cont(0.5) within group (order by date_part('epoch', at - before))
-           filter (where counted and current) as median_gap,
-       count(*) filter (where counted and not current) as previous
-from (select *, at >= :start as current,
-             max(at) filter (where counted and at >= :start) over (
-                 order by at rows between unbounded preceding and 1 preceding) as before
-      from rows) following
+           filter (where counted) as median_gap,
+       (select count(*) from rows where counted and at < :start) as previous
+from (select *, max(at) filter (where counted) over (
+          order by at rows between unbounded preceding and 1 preceding) as before
+      from rows where at >= :start) following
 """
 
 SERIES = """

@@ -57,19 +57,18 @@ select count(lead) as count,
        avg(coalesce(pickup_seconds, 0)) filter (where lead is not null) as pickup,
        avg(coalesce(review_seconds, 0)) filter (where lead is not null) as review,
        avg(coalesce(deploy_seconds, 0)) filter (where lead is not null) as deploy,
-       count(before) as previous_count, count(people) as people_count,
-       count(agent) as agent_count, count(bots) as bots_count,
-       percentile_cont(0.5) within group (order by before) as previous_median,
+       count(people) as people_count, count(agent) as agent_count, count(bots) as bots_count,
        percentile_cont(0.5) within group (order by people) as people_median,
        percentile_cont(0.5) within group (order by agent) as agent_median,
-       percentile_cont(0.5) within group (order by bots) as bots_median
-from (select case when counted and at >= :start then value end as lead,
-             case when counted and at < :start then value end as before,
-             case when cohort = 'people' and at >= :start then value end as people,
-             case when cohort = 'agent' and at >= :start then value end as agent,
-             case when cohort = 'bots' and at >= :start then value end as bots,
+       percentile_cont(0.5) within group (order by bots) as bots_median,
+       (select array[count(value), percentile_cont(0.5) within group (order by value)]
+        from rows where counted and at < :start) as previous
+from (select case when counted then value end as lead,
+             case when cohort = 'people' then value end as people,
+             case when cohort = 'agent' then value end as agent,
+             case when cohort = 'bots' then value end as bots,
              coding_seconds, pickup_seconds, review_seconds, deploy_seconds
-      from rows offset 0) judged
+      from rows where at >= :start offset 0) judged
 """
 
 SERIES = """
@@ -186,6 +185,7 @@ async def change_lead_time(
     rows = changes(scope, window.previous.start, window.end)
     told = (await ask(db, rows, LEAD_TIME, start=window.start)).mappings().one()
     spread = percentiles(told)
+    previous_count, previous_median = told["previous"]
     return ChangeLeadTime(
         **spread,
         stages=Stages(
@@ -195,7 +195,7 @@ async def change_lead_time(
             deploy_seconds=told["deploy"],
         ),
         by_cohort={cohort: median(told, cohort) for cohort in COHORTS},
-        previous=median(told, "previous"),
+        previous=Median(median_seconds=previous_median, count=int(previous_count)),
         reason=None if told["count"] else METRIC.no_data(scope, window),
         **change_lead_time_level(spread["median_seconds"], edition),
     )
