@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+import structlog.typing
 
 
 def configure(log_format: str, level: str) -> None:
@@ -14,7 +15,7 @@ def configure(log_format: str, level: str) -> None:
         if console
         else structlog.processors.JSONRenderer()
     )
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),

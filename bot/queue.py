@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.asyncio import Redis, from_url
 from redis.exceptions import RedisError
 
 log = structlog.get_logger()
@@ -19,6 +20,12 @@ def redis_settings(url: str) -> RedisSettings:
     settings.conn_retries = 0
     settings.conn_timeout = 2
     return settings
+
+
+def opened(url: str) -> Redis:
+    """Open a client for a Redis address; it connects when it is first used."""
+    client: Redis = from_url(url)  # type: ignore[no-untyped-call]
+    return client
 
 
 @dataclass

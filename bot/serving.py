@@ -106,15 +106,14 @@ def serve_worker() -> None:
 
 async def run_worker(settings: Settings) -> None:
     """Run all lanes until SIGTERM or SIGINT, then let go."""
-    from redis.asyncio import from_url
-
     from bot.jobs import Surroundings
+    from bot.queue import opened as open_redis
     from bot.vault import Vault
     from bot.worker import Workshop
     from models.store import engine
 
     opened = engine(settings.postgres_url, pool_size=settings.database_pool_size, name="worker")
-    redis = from_url(str(settings.redis_address))
+    redis = open_redis(str(settings.redis_address))
     workshop = Workshop(Surroundings(settings, opened, redis, Vault(settings.secret_keys)))
     running = asyncio.ensure_future(workshop.run(settings.redis_address))
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from arq.worker import Worker
+from arq.worker import Worker, func
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -129,7 +129,7 @@ async def listen(redis_url: str, workshop: Workshop) -> None:
     while True:
         started = time.monotonic()
         worker = Worker(
-            functions=[wake],
+            functions=[func(wake, name="wake")],
             redis_settings=redis_settings(redis_url),
             ctx={"workshop": workshop},
             poll_delay=0.05,

@@ -70,7 +70,7 @@ class Comparison(Fact, table=True):
     """GitHub's answer to `compare/base...head`, which never changes, so that it is asked once.
 
     `shas`: the commits of head that base has not, oldest first; `complete` is False beyond 5,000.
-    `status`: ahead, behind, identical, diverged, or unknown where GitHub does not know a commit.
+    `status`: ahead, behind, identical or diverged.
     """
 
     __tablename__ = "comparisons"

@@ -223,8 +223,7 @@ async def compared_range(
     row = (await db.execute(COMPARED, bound)).first()
     if row is None:
         return False, None
-    usable = row.complete and row.status in ("ahead", "behind", "identical", "diverged")
-    return True, Range(row.shas, "compare") if usable else None
+    return True, Range(row.shas, "compare") if row.complete else None
 
 
 async def position(db: AsyncConnection, place: Place, sha: str) -> datetime | None:

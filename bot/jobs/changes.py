@@ -1,6 +1,6 @@
 """`collect_changes`: which changes each deployment brought, asked of GitHub where nobody told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,13 +98,15 @@ async def ask_github(surroundings: Surroundings, home: ask.Home, since: datetime
     ) as github:
         if github is None:
             return trouble
+        unknown: set[tuple[str, str]] = set()
         for _ in range(ROUNDS):
             async with surroundings.engine.connect() as db:
-                wanted = await wanted_from_github(db, await history_of(db, home, since))
+                history = await history_of(db, home, since)
+                wanted = await wanted_from_github(db, history, unknown)
             if not wanted:
                 break
             try:
-                await fetch(surroundings, github, home, wanted)
+                unknown |= await fetch(surroundings, github, home, wanted)
             except RateLimited as limited:
                 return Trouble(limited.until, [str(limited)])
             except GitHubError as error:
@@ -113,9 +115,14 @@ async def ask_github(surroundings: Surroundings, home: ask.Home, since: datetime
     return trouble
 
 
-async def wanted_from_github(db: AsyncConnection, history: History) -> Wanted:
-    """Return the ranges that no push told, and pull requests of which fewer commits are known."""
-    ranges = await unknown_ranges(db, history)
+async def wanted_from_github(
+    db: AsyncConnection, history: History, unknown: Collection[tuple[str, str]]
+) -> Wanted:
+    """Return the ranges that no push told, and pull requests of which fewer commits are known.
+
+    `unknown`: ranges that GitHub has just said it does not know either.
+    """
+    ranges = [pair for pair in await unknown_ranges(db, history) if pair not in unknown]
     if ranges:
         return Wanted(ranges=ranges)
     graph = Graph(db, history.place)
@@ -144,11 +151,19 @@ async def thin(db: AsyncConnection, place: Place, pull_requests: Sequence[str]) 
 
 async def fetch(
     surroundings: Surroundings, github: Installation, home: ask.Home, wanted: Wanted
-) -> None:
-    """Ask GitHub, answer by answer, so that what was told before a failure is kept."""
+) -> set[tuple[str, str]]:
+    """Ask GitHub, answer by answer, so that what was told before a failure is kept.
+
+    Returns the ranges that GitHub does not know. They are not remembered: a repository that was
+    closed to the app answers so too, and may be opened later.
+    """
+    unknown = set()
     for base, head in wanted.ranges:
         compared = await github.compare(home.full_name, base, head)
-        await keep(surroundings, compared_facts(home, base, head, compared))
+        if compared.status == "unknown":
+            unknown.add((base, head))
+        else:
+            await keep(surroundings, compared_facts(home, base, head, compared))
     for owner, number in wanted.pull_requests:
         listed = await github.pull_request_commits(home.full_name, number)
         rows = [
@@ -163,6 +178,7 @@ async def fetch(
             for commit in listed
         ]
         await keep(surroundings, rows)
+    return unknown
 
 
 async def keep(surroundings: Surroundings, rows: Sequence[Fact]) -> None:

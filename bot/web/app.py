@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis.asyncio
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import logs, metrics
 from bot.clients.github import AppCredentials
-from bot.queue import Hints
+from bot.queue import Hints, opened
 from bot.settings import Settings, load
 from bot.vault import Vault, app_credentials
 from bot.web import api, live, pages
@@ -26,6 +25,7 @@ from bot.web.inbox import Inbox
 from bot.web.pages.render import error_page
 from bot.web.security import EXCEPTION_HANDLERS, Security
 from bot.web.webhooks import GitHubWebhook
+from models.errors import Refused
 from models.store import engine
 
 log = structlog.get_logger()
@@ -53,15 +53,19 @@ class Parts:
 
     def webhook_secrets(self) -> tuple[str, ...]:
         """Return the secrets that sign deliveries now, from settings or from the set-up."""
-        if self.settings.webhook_secrets or self.credentials is None:
+        if self.credentials is None:
             return self.settings.webhook_secrets
         return self.credentials.webhook_secrets
 
     async def refresh(self) -> None:
         """Read the app's credentials again; what is known stays while Postgres is away."""
-        with contextlib.suppress(SQLAlchemyError, OSError):
+        try:
             async with self.engine.connect() as db:
                 self.credentials = await app_credentials(db, self.settings, self.vault)
+        except Refused as refusal:
+            log.error("credentials_sealed", says=str(refusal))
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("credentials_unread", error=str(error)[:300])
 
     async def refresh_for_ever(self) -> None:
         """Notice within seconds that another process set the app up."""
@@ -137,7 +141,7 @@ def create_app(settings: Settings) -> Application:
     address = settings.redis_address
     assert address is not None  # noqa: S101 - without Redis the CLI runs `beside_worker`
     hints = Hints(address)
-    parts = Parts(settings, redis.asyncio.from_url(address), hints.hint)
+    parts = Parts(settings, opened(address), hints.hint)
     parts.background.append(hints.run())
     return assemble(parts)
 
