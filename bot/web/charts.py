@@ -172,7 +172,8 @@ def stretch(run: list[Point], top: float) -> Markup:
     high = [(x, 100 - p90 / top * 100) for x, _, p90 in run]
     area = f"{path(high)}L{path(low[::-1])[1:]}z"
     drawn = Markup('<path class="band" d="{}"/>').format(area) if len(run) > 1 else Markup()
-    for line, points in (("l2", high), ("l1", low)):
+    lines = (("l2", high), ("l1", low)) if len(run) > 1 else (("dot l2", high), ("dot l1", low))
+    for line, points in lines:
         drawn += Markup('<path class="{}" d="{}"/>').format(line, path(points))
     return drawn
 

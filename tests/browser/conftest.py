@@ -162,9 +162,7 @@ def session_cookies(live_server: LiveServer) -> list[dict[str, Any]]:
     token = live_server.ask(account)
     jar = urllib.request.HTTPCookieProcessor()
     urllib.request.build_opener(jar).open(f"{live_server.url}/sign-in/{token}").close()
-    return [
-        {"name": one.name, "value": one.value, "url": live_server.url} for one in jar.cookiejar
-    ]
+    return [{"name": one.name, "value": one.value, "url": live_server.url} for one in jar.cookiejar]
 
 
 async def account(db: AsyncConnection) -> str:

@@ -21,6 +21,8 @@ from models.metrics.core import Bucket
 from models.metrics.csv import csv_lines
 from models.metrics.explanation import Metric
 
+LATEST_ROWS = 15
+
 LATEST_EVENT = text("""
     select received_at from deliveries where organization_id = :organization_id
      order by id desc limit 1
@@ -83,9 +85,16 @@ async def measured(db: AsyncConnection, filters: Filters, now: datetime) -> dict
                 ),
                 await metrics.change_lead_time_by_repository(db, filters.scope, filters.window),
             ),
-            "latest": await metrics.latest_deployments(db, filters.scope, filters.window),
+            "latest": await metrics.latest_deployments(
+                db, filters.scope, filters.window, LATEST_ROWS
+            ),
         }
     )
+
+
+async def latest(db: AsyncConnection, filters: Filters) -> list[deployments.LatestDeployment]:
+    """Return the attempts that finished last."""
+    return await metrics.latest_deployments(db, filters.scope, filters.window, LATEST_ROWS)
 
 
 async def frequency(db: AsyncConnection, filters: Filters, now: datetime) -> dict[str, Any]:
@@ -107,6 +116,7 @@ async def frequency(db: AsyncConnection, filters: Filters, now: datetime) -> dic
 
 async def lead_times(db: AsyncConnection, filters: Filters) -> dict[str, Any]:
     """Ask for change lead time, and draw it."""
+    filters = filters.of_medians
     scope, window = filters.scope, filters.window
     told = await metrics.change_lead_time(db, scope, window, filters.edition)
     series = await metrics.change_lead_time_series(db, scope, window, filters.bucket)
@@ -116,6 +126,8 @@ async def lead_times(db: AsyncConnection, filters: Filters) -> dict[str, Any]:
         "lead_time": told,
         "lead_time_card": cards.lead_time_card(told, sparks),
         "lead_time_chart": view.lead_time_chart(told, series, filters),
+        "lead_time_links": view.bucket_links(series, filters),
+        "lead_time_every": view.EVERY[filters.bucket],
         "histogram_chart": view.histogram_chart(told, bins),
         "stages_chart": view.stages_chart(told),
         "percentiles": view.percentiles(told),

@@ -1,7 +1,7 @@
 """What the bar above the numbers chooses: period, repository, environment; all in the URL."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from models.metrics.core import Bucket, Scope, Window, measured_in
 
 PERIODS = (7, 30, 90)
 DEFAULT_PERIOD = 30
-MOST_DAILY_BARS, MOST_WEEKLY_BARS = 92, 750
+MOST_DAILY_BARS, MOST_DAILY_MEDIANS, MOST_WEEKLY_BARS = 92, 31, 750
 
 REPOSITORIES = text("""
     select id, full_name from repositories
@@ -43,13 +43,17 @@ class Repositories:
 
 @dataclass(frozen=True)
 class Filters:
-    """What was chosen. `period` is None for a custom one, `repository` None for all of them."""
+    """What was chosen. `period` is None for a custom one, `repository` None for all of them.
+
+    `by_chosen`: whether the bucket was chosen rather than the usual one.
+    """
 
     period: int | None
     window: Window
     scope: Scope
     repository: str | None
     bucket: Bucket
+    by_chosen: bool
     edition: int
 
     def query(self, **changes: str | int | None) -> str:
@@ -60,7 +64,7 @@ class Filters:
             "end": None if self.period else self.window.end_date.isoformat(),
             "repository": self.repository,
             "environment": None if self.scope.environment == "production" else self.environment,
-            "by": None if self.bucket is usual_bucket(self.window.days) else self.bucket.value,
+            "by": self.bucket.value if self.by_chosen else None,
         }
         chosen |= changes
         if "period" in changes:
@@ -68,6 +72,13 @@ class Filters:
         elif changes.get("start"):
             chosen["period"] = None
         return urlencode({key: value for key, value in chosen.items() if value is not None})
+
+    @property
+    def of_medians(self) -> "Filters":
+        """The same choice with buckets that hold enough for a median, unless one was chosen."""
+        if self.by_chosen or not MOST_DAILY_MEDIANS < self.window.days <= MOST_DAILY_BARS:
+            return self
+        return replace(self, bucket=Bucket.WEEK)
 
     @property
     def environment(self) -> str:
@@ -105,7 +116,7 @@ async def chosen(
     """Read the filters from a query string; raise `Refused` naming what is wrong with it."""
     time_zone, edition = await measured_in(db, organization_id)
     period, window = read_window(query, now, time_zone)
-    repository = query.get("repository") or None
+    bucket, repository = read_bucket(query.get("by")), query.get("repository") or None
     repository_id = known.id_of(repository) if repository else None
     return Filters(
         period=period,
@@ -116,7 +127,8 @@ async def chosen(
             environment=query.get("environment") or "production",
         ),
         repository=known.names[repository_id] if repository_id else None,
-        bucket=read_bucket(query.get("by")) or usual_bucket(window.days),
+        bucket=bucket or usual_bucket(window.days),
+        by_chosen=bucket is not None,
         edition=edition,
     )
 

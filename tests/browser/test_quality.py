@@ -1,0 +1,73 @@
+"""What every screen promises: accessible, within its width and budget, silent in the console."""
+
+import gzip
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Response
+
+PAGES = (
+    "/delivery?period=90",
+    "/delivery?start=2020-01-01&end=2020-01-02",
+    "/delivery/explain/change-lead-time?period=90",
+    "/deliveries",
+    "/deliveries/1",
+    "/deliveries/999999",
+)
+HTML_BYTES, CSS_BYTES, SCRIPT_BYTES, COLD_BYTES, REQUESTS = 15_000, 6_000, 18_000, 45_000, 6
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_no_violation_of_accessibility(page: Page, path: str, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(path)
+    for summary in page.locator("details.data > summary").all():
+        summary.click()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("path", PAGES)
+def test_no_horizontal_scroll(page: Page, path: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_console_is_silent(page: Page, console: list[str], path: str) -> None:
+    answer = page.goto(path)
+    assert answer is not None
+    page.locator("body").press("?")
+    expected = 1 if answer.status >= 400 else 0
+    assert len(console) == expected, console
+    assert not [said for said in console if "Content Security Policy" in said]
+
+
+def test_a_page_keeps_to_its_budget(page: Page, base_url: str) -> None:
+    seen: list[Response] = []
+    page.on("response", lambda answer: seen.append(answer))  # noqa: PLW0108 - Playwright marks it
+    page.goto("/delivery?period=90")
+    page.wait_for_selector("html[data-live=on]")
+    sizes = {kind: 0 for kind in ("document", "stylesheet", "script", "other")}
+    for answer in seen:
+        kind = answer.request.resource_type
+        if answer.request.url.startswith(f"{base_url}/live"):
+            continue
+        sizes[kind if kind in sizes else "other"] += len(gzip.compress(answer.body(), 6))
+    print(sizes, [answer.url for answer in seen])
+    assert sizes["document"] <= HTML_BYTES
+    assert sizes["stylesheet"] <= CSS_BYTES
+    assert sizes["script"] <= SCRIPT_BYTES
+    assert sum(sizes.values()) <= COLD_BYTES
+    assert len(seen) <= REQUESTS
+
+
+def test_static_files_are_cached_for_ever_and_compressed(page: Page) -> None:
+    page.goto("/delivery?period=7")
+    address = page.locator("link[rel=stylesheet]").get_attribute("href")
+    answer = page.request.get(address or "")
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "gzip"
