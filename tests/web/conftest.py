@@ -1,9 +1,7 @@
 """The web process in memory, on a real Postgres and Redis, with two organisations in it."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 import redis.asyncio
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlmodel import SQLModel
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -26,7 +24,6 @@ from bot.web import api, sign_in
 from bot.web.auth import create_user, require
 from bot.web.problems import EXCEPTION_HANDLERS
 from bot.web.security import Security
-from models.store import engine as opened
 from models.store import remember
 
 PASSWORD = "correct horse battery"
@@ -85,40 +82,14 @@ async def sign_in_token(db: AsyncConnection, email: str) -> str:
     return await sign_in_link(db, email)
 
 
-@pytest.fixture(scope="session")
-def database_url() -> str:
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        pytest.skip("DATABASE_URL names no Postgres")
-    asyncio.run(made(url))
-    return url
-
-
-async def made(url: str) -> None:
-    """Make the tables anew."""
-    engine = opened(url)
-    async with engine.begin() as db:
-        await db.run_sync(SQLModel.metadata.drop_all)
-        await db.run_sync(SQLModel.metadata.create_all)
-    await engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> str:
-    url = os.environ.get("REDIS_URL")
-    if not url:
-        pytest.skip("REDIS_URL names no Redis")
-    return url
-
-
 @pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
+def settings(postgres_url: str, redis_url: str) -> Settings:
     return Settings(
-        database_url=database_url,
-        redis_url=redis_url,
-        secret_key="newest-key-of-all,older-key",
+        database_url=SecretStr(postgres_url),
+        redis_url=SecretStr(redis_url),
+        secret_key=SecretStr("newest-key-of-all,older-key"),
         base_url="https://veelocity.example",
-        webhook_secret="hush",
+        webhook_secret=SecretStr("hush"),
     )
 
 
@@ -152,25 +123,20 @@ def application(settings: Settings, engine: AsyncEngine, server: Any) -> Starlet
     return app
 
 
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = opened(database_url, pool_size=5)
-    async with engine.begin() as db:
-        tables = ", ".join(SQLModel.metadata.tables)
-        await db.execute(text(f"truncate {tables} restart identity"))
-    yield engine
-    await engine.dispose()
+@asynccontextmanager
+async def world_of(settings: Settings, engine: AsyncEngine) -> AsyncIterator[World]:
+    """Open the application over clean stores, with people in them."""
+    async with redis.asyncio.from_url(settings.redis_address or "") as server:
+        made = World(application(settings, engine, server), engine)
+        await populate(made)
+        async with made.stack:
+            yield made
 
 
 @pytest.fixture
-async def world(settings: Settings, engine: AsyncEngine, redis_url: str) -> AsyncIterator[World]:
-    server = redis.asyncio.from_url(redis_url)
-    await server.flushdb()
-    made = World(application(settings, engine, server), engine)
-    await populate(made)
-    yield made
-    await made.stack.aclose()
-    await server.aclose()
+async def world(settings: Settings, engine: AsyncEngine, clean_redis: str) -> AsyncIterator[World]:
+    async with world_of(settings, engine) as made:
+        yield made
 
 
 @pytest.fixture

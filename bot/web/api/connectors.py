@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from sqlalchemy import text
 
+from bot.vault import GITHUB_APP
 from bot.web.api.endpoints import Call, Query, Words, endpoint
 from bot.web.api.listing import Listed, Listing, RepositoryListing, page, repository_filter
 
@@ -183,7 +184,7 @@ async def github_status(call: Call, query: Query) -> GitHubStatus:
         rows = (await db.execute(INSTALLATIONS, bound)).mappings().all()
         inbox = (await db.execute(INBOX, bound)).mappings().one()
         stored = await db.scalar(
-            text("select count(*) from credentials where name in ('private_key', 'webhook_secret')")
+            text("select exists (select from credentials where name = :app)"), {"app": GITHUB_APP}
         )
     installations = [Installation(**row) for row in rows]
     return GitHubStatus(
