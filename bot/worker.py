@@ -118,9 +118,10 @@ class Workshop:
                 group.create_task(listen(redis_url, self), name="hints")
 
 
-async def wake(context: dict[str, Any], lane: str) -> None:
-    """Arq's one function: a hint that a lane has work."""
-    context["workshop"].wake(lane)
+async def wake(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
+    """Arq's one function: a hint that lanes have work."""
+    for lane in args:
+        ctx["workshop"].wake(lane)
 
 
 async def listen(redis_url: str, workshop: Workshop) -> None:
