@@ -154,8 +154,10 @@ SEEN = text("""
         select pull_request_id, sha, authored_at, '{}', false from pull_request_commits
          where pull_request_id = any(:ids))
     select s.pull_request_id, min(s.authored_at) as first_commit_at,
-           count(distinct s.sha) as commits
+           count(distinct s.sha) as commits, bool_and(s.paths_known) as paths_known,
+           array_agg(distinct path) filter (where path is not null) as paths
       from seen s join pr on pr.id = s.pull_request_id
+      left join lateral unnest(s.paths) path on true
      where not exists (
            select from push_commits pc join pushes d on d.id = pc.push_id
             where pc.repository_id = pr.repository_id and pc.sha = s.sha and d.ref = :ref

@@ -285,9 +285,15 @@ async def pull_request_changes(
     return [
         pull_request_change(history, step, told[owner], seen.get(owner))
         for owner in groups
-        if owner in told
-        and step.shape.made_of(told[owner].paths if told[owner].paths_known else None)
+        if owner in told and step.shape.made_of(touched_by(told[owner], seen.get(owner)))
     ]
+
+
+def touched_by(told: Row[Any], seen: Row[Any] | None) -> list[str] | None:
+    """Return the paths a pull request touches: its merge's, else its commits', None: not known."""
+    if told.paths_known:
+        return list(told.paths)
+    return list(seen.paths or ()) if seen and seen.paths_known else None
 
 
 async def pushed_changes(
