@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -258,4 +259,5 @@ def count(letter: Letter) -> None:
     """Count a settled letter for Prometheus, and how long it had waited."""
     if letter.outcome:
         waiting = letter.waiting
-        metrics.delivered(waiting.source, waiting.event, letter.outcome.status)
+        waited = (datetime.now(UTC) - waiting.received_at).total_seconds()
+        metrics.delivered(waiting.source, waiting.event, letter.outcome.status, max(waited, 0.0))

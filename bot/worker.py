@@ -113,7 +113,7 @@ class Workshop:
             for lane in self.lanes.values():
                 group.create_task(lane.run(), name=f"lane {lane.name}")
             group.create_task(self.sweep(), name="sweeper")
-            group.create_task(metrics.watch(self.engine), name="metrics")
+            group.create_task(metrics.watch(self.engine, self.surroundings.redis), name="metrics")
             if redis_url:
                 group.create_task(listen(redis_url, self), name="hints")
 
