@@ -18,6 +18,7 @@ from bot.jobs import Surroundings, work
 from bot.live import publish
 from bot.queue import INGEST, JOBS, redis_settings
 from models.queue import find_homes
+from models.users import forget_expired
 
 log = structlog.get_logger()
 
@@ -92,11 +93,12 @@ class Workshop:
             await publish(self.surroundings.redis, organization_id, event)
 
     async def sweep(self) -> None:
-        """Every 15 seconds give homeless deliveries another look; needs Postgres alone."""
+        """Every 15 seconds look for homes of deliveries and forget what expired; needs Postgres."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             with contextlib.suppress(SQLAlchemyError, OSError):
                 async with self.engine.begin() as db:
+                    await forget_expired(db)
                     if await find_homes(db):
                         self.wake(INGEST)
 

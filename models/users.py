@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from models.columns import maybe_text, maybe_time, now, number, text, time
@@ -77,3 +79,15 @@ class AuditEntry(SQLModel, table=True):
     organization_id: str | None = maybe_text()
     action: str = text()
     detail: str | None = maybe_text()
+
+
+EXPIRED = tuple(
+    sql(f"delete from {table} where expires_at < now()")  # noqa: S608 - our own tables
+    for table in ("sessions", "sign_in_links", "refresh_tokens")
+)
+
+
+async def forget_expired(db: AsyncConnection) -> None:
+    """Delete sessions, links and tokens that nobody can use any more."""
+    for statement in EXPIRED:
+        await db.execute(statement)

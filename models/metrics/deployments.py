@@ -63,7 +63,8 @@ left join repositories r on r.id = repository_id order by repository, repository
 LATEST = """
 select latest.*, (select count(*) from deployment_changes c
                   where c.service_deployment_id = latest.id) as changes
-from (select * from rows order by at desc, id desc limit :limit) latest
+from (select * from rows where state <> 'superseded'
+      order by at desc, id desc limit :limit) latest
 order by at desc, id desc
 """
 
@@ -234,7 +235,7 @@ async def deployment_frequency_by_repository(
 async def latest_deployments(
     db: AsyncConnection, scope: Scope, window: Window, limit: int = 20
 ) -> list[LatestDeployment]:
-    """The attempts that finished last, newest first, failures and redeploys too."""
+    """The attempts that finished last, newest first: failures and redeploys too, of one source."""
     answer = await ask(db, deployments(scope, window.start, window.end), LATEST, limit=limit)
     return [
         LatestDeployment(
