@@ -17,7 +17,7 @@ from bot import deliveries, metrics
 from bot.jobs import Surroundings, work
 from bot.live import publish
 from bot.queue import INGEST, JOBS, redis_settings
-from models.queue import find_homes
+from models.queue import find_homes, forget_jobs
 from models.users import forget_expired
 
 log = structlog.get_logger()
@@ -99,6 +99,7 @@ class Workshop:
             with contextlib.suppress(SQLAlchemyError, OSError):
                 async with self.engine.begin() as db:
                     await forget_expired(db)
+                    await forget_jobs(db)
                     if await find_homes(db):
                         self.wake(INGEST)
 

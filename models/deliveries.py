@@ -86,6 +86,7 @@ class QueuedJob(SQLModel, table=True):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("jobs_key", "key", unique=True, postgresql_where=sql("status = 'waiting'")),
+        Index("jobs_done", "finished_at", postgresql_where=sql("status = 'done'")),
         Index(
             "jobs_waiting",
             "lane",

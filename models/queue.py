@@ -157,6 +157,11 @@ PUT_BACK_JOB = text("""
 """)
 
 
+FORGET_JOBS = text("""
+    delete from jobs where status = 'done' and finished_at < now() - interval '7 days'
+""")
+
+
 async def claim_deliveries(db: AsyncConnection, most: int = 100) -> list[Waiting]:
     """Claim what waits, oldest first, under a lease that a killed worker lets run out."""
     rows = await db.execute(CLAIM_DELIVERIES, {"most": most, "lease": LEASE_SECONDS})
@@ -227,6 +232,11 @@ async def put_back(
     bound = {"id": job.id, "error": error, "seconds": seconds, "status": status}
     await db.execute(PUT_BACK_JOB, {**bound, "forgiven": int(forgive)})
     return status
+
+
+async def forget_jobs(db: AsyncConnection) -> None:
+    """Delete jobs that were done a week ago."""
+    await db.execute(FORGET_JOBS)
 
 
 def backoff(attempts: int) -> float:

@@ -391,6 +391,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
+        "jobs_done",
+        "jobs",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'done'"),
+    )
+    op.create_index(
         "jobs_key", "jobs", ["key"], unique=True, postgresql_where=sa.text("status = 'waiting'")
     )
     op.create_index(
@@ -896,6 +903,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("status in ('waiting', 'running')"),
     )
     op.drop_index("jobs_key", table_name="jobs", postgresql_where=sa.text("status = 'waiting'"))
+    op.drop_index("jobs_done", table_name="jobs", postgresql_where=sa.text("status = 'done'"))
     op.drop_table("jobs")
     op.drop_index(op.f("ix_issues_repository_id"), table_name="issues")
     op.drop_table("issues")
