@@ -48,16 +48,15 @@ def test_the_console_is_silent(page: Page, console: list[str], path: str) -> Non
 
 def test_a_page_keeps_to_its_budget(page: Page, base_url: str) -> None:
     seen: list[Response] = []
-    page.on("response", lambda answer: seen.append(answer))  # noqa: PLW0108 - Playwright marks it
+    page.on("response", lambda answer: seen.append(answer))
     page.goto("/delivery?period=90")
     page.wait_for_selector("html[data-live=on]")
-    sizes = {kind: 0 for kind in ("document", "stylesheet", "script", "other")}
+    sizes = dict.fromkeys(("document", "stylesheet", "script", "other"), 0)
     for answer in seen:
         kind = answer.request.resource_type
         if answer.request.url.startswith(f"{base_url}/live"):
             continue
         sizes[kind if kind in sizes else "other"] += len(gzip.compress(answer.body(), 6))
-    print(sizes, [answer.url for answer in seen])
     assert sizes["document"] <= HTML_BYTES
     assert sizes["stylesheet"] <= CSS_BYTES
     assert sizes["script"] <= SCRIPT_BYTES

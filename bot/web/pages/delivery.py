@@ -107,6 +107,7 @@ async def frequency(db: AsyncConnection, filters: Filters, now: datetime) -> dic
         series = await metrics.deployment_frequency_series(db, scope, window, filters.bucket)
     return {
         "frequency": told,
+        "nothing_deployed": None if told["shown"] or told["failed"] else told["reason"],
         "frequency_card": cards.frequency_card(told, days, window),
         "frequency_chart": view.frequency_chart(series, filters),
         "bucket_links": view.bucket_links(series, filters),

@@ -23,6 +23,10 @@
   setInterval(times, 1000);
   document.addEventListener("htmx:after:swap", times);
 
+  // The switch offers what is not shown, also where the system chose.
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  if (!root.dataset.theme && dark && $("[name=theme]")) $("[name=theme]").value = "light";
+
   // Filters apply when they are chosen.
   document.addEventListener("change", (event) => {
     if ("submits" in event.target.dataset) event.target.form.requestSubmit();
