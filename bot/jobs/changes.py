@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clients.github import Compared, GitHubError, Installation, RateLimited, installation_for
 from bot.jobs import PutOff, Surroundings, job
-from bot.jobs.derive import Graph, History, derive, history_of, start_of, unknown_ranges
+from bot.jobs.derive import Graph, derive, unknown_ranges
+from bot.jobs.history import History, history_of
 from bot.live import publish
 from models import Commit, Comparison, DeploymentChange, PullRequestCommit, ServiceDeployment
 from models import deriving as ask
@@ -80,7 +81,7 @@ async def put_in_place(
     changes: Sequence[DeploymentChange],
 ) -> None:
     """Write derived rows in the place of those from `since` on, and mark who was first."""
-    bound = {"repository": history.place.repository_id, "since": start_of(history)}
+    bound = {"repository": history.place.repository_id, "since": history.start}
     gone = await ask.rows(db, ask.CHANGES_SINCE, **bound)
     where = "repository_id = :repository and finished_at >= :since"
     await replace(db, ServiceDeployment, deployments, where, **bound)
