@@ -5,7 +5,7 @@ The stream carries names of events only; the page's fragments then fetch themsel
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
@@ -131,7 +131,7 @@ async def stream(request: Request) -> Response:
     )
 
 
-async def told(request: Request, organization_id: str) -> AsyncIterator[ServerSentEvent]:
+async def told(request: Request, organization_id: str) -> AsyncGenerator[ServerSentEvent]:
     """Yield events while the viewer stays a member."""
     live: Live = request.app.state.live
     with live.listen(organization_id) as listener:

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 from redis.asyncio import Redis
+from starlette.requests import Request
 
 from bot.live import channel, publish
-from bot.web.live import MISSED, Listener, Live
+from bot.web.live import MISSED, Listener, Live, told
 
 PATIENCE_SECONDS = 10
 
@@ -80,3 +82,34 @@ async def test_pages_are_told_when_redis_is_back(live: Live, redis: "Redis") -> 
         await heard(page, MISSED)
         await publish(redis, "github:1", "deployment")
         await heard(page, "deployment")
+
+
+def asking(live: Live, **headers: str) -> Request:
+    """A page's request for its stream."""
+    app = SimpleNamespace(state=SimpleNamespace(live=live))
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "app": app, "headers": sent, "query_string": b"", "state": {}}
+    request = Request(scope)
+    request.state.person = None
+    return request
+
+
+async def test_a_stream_ends_with_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(_: Request) -> None:
+        return None
+
+    monkeypatch.setattr("bot.web.live.current_member", nobody)
+    monkeypatch.setattr("bot.web.live.SIGNED_IN_SECONDS", 0)
+    live = Live(Redis())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        said = [event.encode() async for event in told(asking(live), "github:1")]
+    assert said == [b"id: 0\r\n\r\n"]
+    assert live.listeners == set()
+
+
+async def test_a_page_that_comes_back_is_told_that_it_missed_something() -> None:
+    stream = told(asking(Live(Redis()), last_event_id="0"), "github:1")
+    first, second = await anext(stream), await anext(stream)
+    await stream.aclose()
+    assert (first.id, first.event) == ("0", None)
+    assert second.event == MISSED
