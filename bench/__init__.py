@@ -1,0 +1,1 @@
+"""What `make bench` runs: figures and ratios, measured side by side in one run."""

@@ -1,0 +1,36 @@
+"""The benchmarks: `python -m bench [ingest|settle|metrics|start|all] [--quick]`.
+
+They print figures and whether goals were met, and fail only where something is wrong, never where
+it is slow.
+"""
+
+import argparse
+import sys
+
+from bench import ingest, metrics, settle, start
+from bench.report import machine, say
+from bench.stage import stage
+from models.errors import Refused
+
+PARTS = {"ingest": ingest.run, "settle": settle.run, "metrics": metrics.run, "start": start.run}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("part", nargs="?", default="all", choices=[*PARTS, "all"])
+    parser.add_argument("--quick", action="store_true", help="less of everything, in a minute")
+    asked = parser.parse_args()
+    say(machine())
+    try:
+        with stage() as on:
+            for name, run in PARTS.items():
+                if asked.part in (name, "all"):
+                    say("")
+                    run(on, quick=asked.quick)
+    except Refused as refusal:
+        sys.exit(str(refusal))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+// A Probot that stores nothing.
+export default (app) => {
+  app.on(["push", "pull_request"], async () => {});
+};
