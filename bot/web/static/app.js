@@ -36,7 +36,7 @@
   let before = "";
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, dialog")) return;
+    if (event.target.closest("input, select, textarea, dialog[open]")) return;
     const place = before === "g" && $(`nav a[data-key="${CSS.escape(event.key)}"]`);
     before = event.key;
     if (place) return place.click();
