@@ -47,7 +47,11 @@ def test_a_rotated_secret_needs_the_former_key_no_more() -> None:
         Vault(["old"]).open(rotated)
 
 
-@pytest.mark.parametrize("ciphertext", [Vault(["old"]).seal("secret"), "", "no token", "é"])
+@pytest.mark.parametrize(
+    "ciphertext",
+    [Vault(["old"]).seal("secret"), "", "no token", "é"],
+    ids=["of another key", "empty", "no token", "not ASCII"],
+)
 def test_a_wrong_key_is_refused_in_words(ciphertext: str) -> None:
     vault = Vault(["new"])
     for use in (vault.open, vault.rotate):
