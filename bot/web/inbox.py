@@ -184,8 +184,9 @@ class Inbox:
                 log.exception("inbox_batch_refused", error=str(error))
                 resolve(batch, {})
                 continue
+            new = sum(receipt.new for receipt in receipts.values())
             resolve(batch, receipts)
-            self.on_kept(sum(receipt.new for receipt in receipts.values()))
+            self.on_kept(new)
 
     def refuse_all(self) -> None:
         """Tell everyone who waits to try again."""
