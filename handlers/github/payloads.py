@@ -113,3 +113,12 @@ def collect_changes(repository: Repository, since: datetime) -> Job:
         arguments={"repository": repository.key},
         since=since,
     )
+
+
+def collect_all_changes(repository: Repository) -> Job:
+    """Order that everything measured of a repository be measured again."""
+    return Job(
+        "collect_changes",
+        key=f"collect_changes:{repository.key}",
+        arguments={"repository": repository.key, "all": True},
+    )

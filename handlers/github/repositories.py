@@ -6,16 +6,20 @@ from datetime import datetime
 import models
 from handlers.events import Decision
 from handlers.github.cohorts import kind
-from handlers.github.payloads import Event, Repository, User
+from handlers.github.payloads import Event, Repository, User, collect_all_changes
 from handlers.github.source import github
 from models.columns import EPOCH
 
 MENTIONED, CHANGED, DELETED = 0, 1, 2
+MEASURED_BY = frozenset({"renamed", "transferred", "edited"})
 
 
 @github.on("repository")
 def repository_changed(event: Event) -> Iterator[Decision]:
-    """A repository keeps its id, and so its history, when renamed, transferred or deleted."""
+    """A repository keeps its id, and so its history, when renamed, transferred or deleted.
+
+    What was measured of it names its address, owner and default branch, and is measured again.
+    """
     repository, at = event.repository, event.repository.updated_at or event.received_at
     deleted = event.action == "deleted"
     yield described(
@@ -26,6 +30,8 @@ def repository_changed(event: Event) -> Iterator[Decision]:
     )
     if event.sender:
         yield contributor(event.sender, at)
+    if event.action in MEASURED_BY:
+        yield collect_all_changes(repository)
 
 
 def seen(event: Event, at: datetime, *users: User | None) -> Iterator[Decision]:

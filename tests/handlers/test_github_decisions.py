@@ -128,7 +128,7 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "release", "prereleased", 0,
             [APP, ADA, "releases github:22002", "Drafts and prereleases ship nothing."],
         ),
-        ("repository", "renamed", 0, ["repositories github:5003", ADA]),
+        ("repository", "renamed", 0, ["repositories github:5003", ADA, COLLECT]),
         ("member", "added", 0, [API, ADA, "contributors github:103", ASKED]),
         ("organization", "member_added", 0, [ADA, "contributors github:103", ASKED]),
         ("organization", "member_invited", 0, [ADA, ASKED]),

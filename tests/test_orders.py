@@ -1,0 +1,267 @@
+"""METRICS.md R9: in whatever order and batches deliveries come, the tables end equal."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import cycle
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from bot import deliveries
+from bot.jobs import work
+from bot.queue import INGEST
+from tests.rig import Rig
+from tests.story import BOT, OTHER, Delivery, Story, at, iso, sha
+
+pytestmark = pytest.mark.store
+
+UNTOLD = {"deliveries", "jobs"}
+TABLES = sorted(set(SQLModel.metadata.tables) - UNTOLD)
+RECEIVED_AT = at("11-01 00:00")
+
+RECEIVED = text("""
+    update deliveries set received_at = cast(:at as timestamptz)
+           + make_interval(secs => cast(delivery_id as int))
+""")
+
+
+@dataclass
+class Telling:
+    """How deliveries arrive: an order (with repetitions), and after how many work is done."""
+
+    order: Sequence[int]
+    batches: Sequence[int] = (1000,)
+    most: int = 100
+
+
+async def emptied(rig: Rig) -> None:
+    """Forget everything."""
+    async with rig.app.rest.state.engine.begin() as db:
+        for table in sorted(SQLModel.metadata.tables):
+            await db.execute(text(f"delete from {table}"))  # noqa: S608
+
+
+async def tables(rig: Rig) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table, but the inbox and the queue."""
+    async with rig.app.rest.state.engine.connect() as db:
+        asked = {table: text(f"select * from {table}") for table in TABLES}  # noqa: S608
+        return {table: sorted(await db.execute(ask), key=repr) for table, ask in asked.items()}
+
+
+async def told(rig: Rig, story: Sequence[Delivery], how: Telling) -> dict[str, Any]:
+    """Deliver a story in an order, settling after each batch, and return the tables."""
+    await emptied(rig)
+    order, batches = list(how.order), cycle(how.batches)
+    while order:
+        size = next(batches)
+        for index in order[:size]:
+            event, payload = story[index]
+            answer = await rig.deliver(event, payload, delivery_id=str(index))
+            assert answer.status_code in (200, 202)
+        order = order[size:]
+        await settled(rig, how.most)
+    rows = await rig.ask("select event, status, error from deliveries where status <> 'settled'")
+    assert rows == []
+    return await tables(rig)
+
+
+async def settled(rig: Rig, most: int) -> None:
+    """Settle and work until nothing is left; deliveries say when they were first sent."""
+    engine = rig.app.rest.state.engine
+    async with engine.begin() as db:
+        await db.execute(RECEIVED, {"at": RECEIVED_AT})
+    while await deliveries.settle(engine, most):
+        await work(rig.surroundings, INGEST, 1)
+    while await work(rig.surroundings, INGEST, 4):
+        pass
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Say which rows differ, so that a failure can be read."""
+    said = []
+    for table in TABLES:
+        before, after = set(map(repr, expected[table])), set(map(repr, found[table]))
+        said += [f"{table} lacks {row}" for row in sorted(before - after)]
+        said += [f"{table} has {row}" for row in sorted(after - before)]
+    return said
+
+
+def reviewed(story: Story, number: int, when: datetime) -> None:
+    """Write an approving review."""
+    review = {"id": story.number(), "user": OTHER, "state": "approved", "submitted_at": iso(when)}
+    story.tell(
+        "pull_request_review",
+        when,
+        action="submitted",
+        review=review,
+        pull_request={"id": 70_000 + number, "number": number},
+    )
+
+
+def renamed(story: Story, name: str, when: datetime) -> None:
+    """Rename the repository; from now on its payloads carry the new name."""
+    former, story.name = story.name, name
+    changes = {"repository": {"name": {"from": former}}}
+    repository = story.repository(when) | {"updated_at": iso(when)}
+    story.tell("repository", when, action="renamed", changes=changes, repository=repository)
+
+
+def force_pushed(story: Story, number: int, before: str, when: datetime) -> None:
+    """Rewrite a pull request's branch: the commit it had before is unseen by git, not by us."""
+    branch = f"feature/{number}"
+    commit = story.commit(f"pr{number}-again", when - timedelta(minutes=5), f"Change pr{number}")
+    story.push(branch, when, [commit], before=sha(before), forced=True)
+    opened = next(
+        payload["pull_request"]
+        for event, payload in reversed(story.deliveries)
+        if event == "pull_request" and payload["number"] == number and payload["action"] == "opened"
+    )
+    described = opened | {
+        "updated_at": iso(when),
+        "head": opened["head"] | {"sha": commit["id"]},
+    }
+    story.tell(
+        "pull_request",
+        when,
+        action="synchronize",
+        number=number,
+        before=sha(before),
+        after=commit["id"],
+        pull_request=described,
+    )
+
+
+def shipping() -> Story:
+    """A baseline, a pull request with a late review, one by a bot, a redeploy."""
+    story = Story()
+    story.baseline()
+    story.pull_request(1, [at("09-01 08:00"), at("09-01 08:20")], at("09-01 09:00"), "v1")
+    reviewed(story, 1, at("09-01 08:45"))
+    story.deploy("v1", at("09-01 10:00"))
+    reviewed(story, 1, at("09-01 12:00"))
+    story.pull_request(2, at("09-02 08:00"), at("09-02 09:00"), "v2", author=BOT)
+    story.deploy("v2", at("09-02 10:00"))
+    story.deploy("v2", at("09-03 10:00"))
+    return story
+
+
+def repairing() -> Story:
+    """A failed attempt, a rollback, a hotfix by label, a direct push."""
+    story = Story()
+    story.baseline()
+    story.pull_request(1, at("09-01 08:00"), at("09-01 09:00"), "v1")
+    story.attempt("v1", at("09-01 09:30"), ("failure", at("09-01 09:40")))
+    story.deploy("v1", at("09-01 10:00"))
+    story.pull_request(2, at("09-01 09:30"), at("09-01 11:00"), "v2")
+    story.deploy("v2", at("09-01 12:00"))
+    story.deploy("v1", at("09-01 12:30"))
+    story.pull_request(3, at("09-01 12:40"), at("09-01 13:00"), "v3", labels=("hotfix",))
+    story.deploy("v3", at("09-01 13:30"))
+    story.push("main", at("09-01 14:00"), [story.commit("h1", at("09-01 13:50"), "hotfix: stop")])
+    story.deploy("h1", at("09-01 14:30"))
+    return story
+
+
+def rewriting() -> Story:
+    """A force-push on a branch, one on main, and a rename between deployments."""
+    story = Story()
+    story.baseline()
+    story.pull_request(1, at("09-01 08:00"), at("09-01 12:00"), "v1", opened=at("09-01 08:30"))
+    force_pushed(story, 1, "pr1-0", at("09-01 10:00"))
+    story.push("main", at("09-01 12:30"), [story.commit("d1", at("09-01 12:20"), "Tidy")])
+    story.deploy("d1", at("09-01 13:00"))
+    renamed(story, "backend", at("09-01 14:00"))
+    story.push(
+        "main",
+        at("09-01 15:00"),
+        [story.commit("d1b", at("09-01 14:50"), "Tidy again")],
+        before=sha("v1"),
+        forced=True,
+    )
+    story.deploy("d1b", at("09-01 16:00"))
+    return story
+
+
+def two_services() -> Story:
+    """Staging before production, in environments of their own, and one deployment overtaking."""
+    story = Story()
+    story.baseline("staging")
+    story.baseline("production-web")
+    story.baseline("production-ios")
+    story.pull_request(1, at("09-01 08:00"), at("09-01 09:00"), "v1", "web/a.ts")
+    story.pull_request(2, at("09-01 08:10"), at("09-01 10:00"), "v2", "ios/b.swift")
+    story.deploy("v2", at("09-01 10:30"), "staging")
+    story.deploy("v1", at("09-01 11:00"), "production-web")
+    story.deploy("v2", at("09-01 11:00"), "production-ios")
+    story.deploy("v2", at("09-01 12:00"), "production-web")
+    return story
+
+
+def unbroken() -> Story:
+    """No deployment is ever told: merges count."""
+    story = Story()
+    story.push("main", at("08-30 09:00"), [story.commit("v0", at("08-30 09:00"))])
+    story.pull_request(1, at("09-01 08:00"), at("09-01 09:00"), "v1")
+    story.pull_request(2, at("09-01 08:10"), at("09-01 10:00"), "v2")
+    story.push("main", at("09-01 11:00"), [story.commit("d1", at("09-01 10:50"), "Tidy")])
+    story.pull_request(3, at("09-02 08:10"), at("09-02 10:00"), "v3", labels=("hotfix",))
+    return story
+
+
+STORIES: list[Callable[[], Story]] = [shipping, repairing, rewriting, two_services, unbroken]
+
+
+TOLD = {written: written().deliveries for written in STORIES}
+EXPECTED: dict[Callable[[], Story], dict[str, Any]] = {}
+
+
+async def expected_of(rig: Rig, written: Callable[[], Story]) -> dict[str, Any]:
+    """Return the tables that a story leaves, told in its own order one by one."""
+    if written not in EXPECTED:
+        EXPECTED[written] = await told(rig, TOLD[written], Telling(range(len(TOLD[written])), (1,)))
+        assert EXPECTED[written]["service_deployments"]
+    return EXPECTED[written]
+
+
+@st.composite
+def tellings(draw: st.DrawFn) -> tuple[Callable[[], Story], Telling]:
+    """A story, and a way in which its deliveries may arrive."""
+    written = draw(st.sampled_from(STORIES))
+    everything = range(len(TOLD[written]))
+    order = draw(st.permutations(everything))
+    again = draw(st.lists(st.sampled_from(everything), max_size=6))
+    batches = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
+    return written, Telling([*order, *again], batches, draw(st.sampled_from([1, 3, 100])))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tellings())
+async def test_every_order_repetition_and_batching_leaves_the_same_tables(
+    rig: Rig, telling: tuple[Callable[[], Story], Telling]
+) -> None:
+    written, how = telling
+    expected = await expected_of(rig, written)
+    assert differences(expected, await told(rig, TOLD[written], how)) == []
+
+
+@pytest.mark.parametrize("written", STORIES)
+async def test_any_delivery_may_come_last(rig: Rig, written: Callable[[], Story]) -> None:
+    story, expected = TOLD[written], await expected_of(rig, written)
+    for late in range(len(story)):
+        order = [index for index in range(len(story)) if index != late]
+        found = await told(rig, story, Telling([*order, late], (len(order), 1)))
+        assert not differences(expected, found), (late, story[late][0])
+
+
+@pytest.mark.parametrize("written", STORIES)
+async def test_the_story_told_backwards_one_by_one(rig: Rig, written: Callable[[], Story]) -> None:
+    story, expected = TOLD[written], await expected_of(rig, written)
+    backwards = list(reversed(range(len(story))))
+    assert not differences(expected, await told(rig, story, Telling(backwards, (1,))))
