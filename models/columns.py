@@ -1,6 +1,8 @@
 """Columns that every table of facts shares, and the column types they are made of."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, SmallInteger, Text, func
@@ -23,6 +25,31 @@ class Fact(SQLModel):
     changed_at: datetime = Field(default=EPOCH, sa_type=DateTime(timezone=True))
     rank: int = Field(default=0, sa_type=SmallInteger)
     digest: int = Field(default=0, sa_type=BigInteger)
+
+    def __init__(self, **told: Any) -> None:
+        """Take what is told, and the defaults of the rest.
+
+        Table classes validate nothing, so this only leaves out what SQLModel does for sessions,
+        which nobody opens here: setting each column through the ORM took half of settling.
+        """
+        constants, factories = defaults(type(self))
+        made = {name: factory() for name, factory in factories.items() if name not in told}
+        self.__dict__.update({**constants, **made, **told})
+        self.__pydantic_fields_set__.update(told)
+
+
+@cache
+def defaults(
+    table: type[Fact],
+) -> tuple[Mapping[str, Any], Mapping[str, Callable[[], Any]]]:
+    """Return a table's columns that need not be told: constant defaults, and what makes others."""
+    fields = table.model_fields.items()
+    optional = {name: field for name, field in fields if not field.is_required()}
+    factories: dict[str, Any] = {
+        name: field.default_factory for name, field in optional.items() if field.default_factory
+    }
+    constants = {name: field.default for name, field in optional.items() if name not in factories}
+    return constants, factories
 
 
 def text(**options: Any) -> Any:

@@ -53,7 +53,8 @@ def upsert(table: type[Fact]) -> TextClause:
 
 def content(row: Fact) -> Row:
     """Return a row as a dictionary, with the digest of what it says."""
-    said = {name: getattr(row, name) for name in columns(type(row))}
+    told = vars(row)
+    said = {name: told.get(name) for name in columns(type(row))}
     said["digest"] = 0
     said["digest"] = int.from_bytes(
         blake2b(to_json(said), digest_size=8).digest(), "big", signed=True
