@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ from bot.settings import Settings
 from bot.vault import AppCredentials, Vault, app_credentials
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
     from githubkit.auth.app import AppAuth
 
@@ -58,6 +61,14 @@ HEADERS = {
 }
 
 
+@cache
+def trusted() -> "ssl.SSLContext":
+    """Return whose certificates are trusted: read once, since that blocks for 30 ms."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 def web_client(api_url: str) -> "httpx.AsyncClient":
     """Open a pool of connections to GitHub's API."""
     import httpx
@@ -66,6 +77,7 @@ def web_client(api_url: str) -> "httpx.AsyncClient":
     return httpx.AsyncClient(
         base_url=api_url,
         headers=HEADERS,
+        verify=trusted(),
         timeout=httpx.Timeout(30, connect=5),
         limits=httpx.Limits(max_connections=20),
         follow_redirects=True,
