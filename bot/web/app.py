@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -127,7 +128,7 @@ def assemble(parts: Parts) -> Application:
     """Put the routes of one web process together."""
     rest = Starlette(
         routes=[Route("/", home), *pages.routes(), *api.routes(), *live.routes()],
-        middleware=[Middleware(Security)],
+        middleware=[Middleware(Security), Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=parts.open,
     )
