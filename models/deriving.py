@@ -153,13 +153,16 @@ async def first_commits(
     db: AsyncConnection, place: Place, pull_requests: Sequence[str]
 ) -> dict[str, Row[Any]]:
     """Return the earliest author time ever seen on each pull request, and how many commits were."""
-    bound = {"ids": list(pull_requests), "ref": place.bound["ref"]}
+    bound = {**place.bound, "ids": list(pull_requests)}
     return {row.pull_request_id: row for row in await rows(db, SEEN, **bound)}
 
 
-async def turns(db: AsyncConnection, pull_requests: Sequence[str]) -> dict[str, Row[Any]]:
+async def turns(
+    db: AsyncConnection, place: Place, pull_requests: Sequence[str]
+) -> dict[str, Row[Any]]:
     """Return what happened to each pull request, and when."""
-    return {row.id: row for row in await rows(db, TURNS, ids=list(pull_requests))}
+    bound = {**place.bound, "ids": list(pull_requests)}
+    return {row.id: row for row in await rows(db, TURNS, **bound)}
 
 
 async def direct_commits(

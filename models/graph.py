@@ -1,13 +1,16 @@
 """Questions about the commit graph, answered from what pushes, pull requests and compare told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 WALK_PUSHES = 1000
+SLACK = timedelta(minutes=1)
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 WALK = text("""
     with recursive walk as (
@@ -15,12 +18,12 @@ WALK = text("""
                p.before = :base or :base = any(p.shas[1:c.position + 1]) as found
           from push_commits c join pushes p on p.id = c.push_id
          where c.repository_id = :repository and c.sha = :head and p.ref = :ref
-           and p.complete
+           and p.complete and p.pushed_at <= :until
         union all
         select p.before, p.complete, p.shas, w.step + 1, p.before = :base or :base = any(p.shas)
           from walk w
           join pushes p on p.repository_id = :repository and p.ref = :ref and p.after = w.before
-         where not w.found and p.complete and w.step < :most)
+         where not w.found and p.complete and p.pushed_at <= :until and w.step < :most)
     select shas, found from walk order by step
 """)
 
@@ -33,9 +36,11 @@ POSITION = text("""
     select max(at) from (
         select merged_at as at from pull_requests
          where repository_id = :repository and merge_commit_sha = :sha and base_is_default
+           and merged_at <= :until
         union all
         select p.pushed_at from push_commits c join pushes p on p.id = c.push_id
-         where c.repository_id = :repository and c.sha = :sha and p.ref = :ref) as known
+         where c.repository_id = :repository and c.sha = :sha and p.ref = :ref
+           and p.pushed_at <= :until) as known
 """)
 
 MERGED_BETWEEN = text("""
@@ -50,7 +55,8 @@ MERGED_BETWEEN = text("""
 """)
 
 TAGGED = text("""
-    select after from pushes where repository_id = :repository and ref = 'refs/tags/' || :tag
+    select after from pushes
+     where repository_id = :repository and ref = 'refs/tags/' || :tag and pushed_at <= :until
      order by pushed_at desc limit 1
 """)
 
@@ -61,7 +67,7 @@ OWNERS = text("""
     with asked as (select unnest(cast(:shas as text[])) as sha),
     merged as (
         select pr.* from pull_requests pr
-         where pr.repository_id = :repository and pr.merged_at is not null)
+         where pr.repository_id = :repository and pr.merged_at <= :until)
     select a.sha, pr.id as owner, 1 as strength
       from asked a join merged pr on pr.merge_commit_sha = a.sha
     union all
@@ -77,19 +83,19 @@ OWNERS = text("""
     select a.sha, pr.id, 3
       from asked a
       join push_commits c on c.repository_id = :repository and c.sha = a.sha
-      join pushes p on p.id = c.push_id and p.ref <> :ref
+      join pushes p on p.id = c.push_id and p.ref <> :ref and p.pushed_at <= :until
       join merged pr on pr.head_ref = substr(p.ref, 12)
                     and coalesce(pr.head_repository_id, pr.repository_id) = p.repository_id
                     and p.pushed_at <= pr.merged_at + interval '1 minute'
      where not exists (
            select from push_commits m join pushes d on d.id = m.push_id
             where m.repository_id = :repository and m.sha = a.sha and d.ref = :ref
-              and not pr.merge_commit_sha = any(d.shas))
+              and d.pushed_at <= :until and not pr.merge_commit_sha = any(d.shas))
     union all
     select c.sha, pr.id, 4
       from asked a
       join push_commits c on c.repository_id = :repository and c.sha = a.sha
-      join pushes p on p.id = c.push_id and p.ref = :ref
+      join pushes p on p.id = c.push_id and p.ref = :ref and p.pushed_at <= :until
       join lateral (
           select m.id from push_commits later
             join merged m on m.merge_commit_sha = later.sha
@@ -108,8 +114,9 @@ OWNERS = text("""
       join commits twin on twin.repository_id = :repository and twin.authored_at = k.authored_at
                        and twin.headline = k.headline and twin.sha <> k.sha
       join push_commits c on c.repository_id = :repository and c.sha = twin.sha
-      join pushes p on p.id = c.push_id and p.ref <> :ref
+      join pushes p on p.id = c.push_id and p.ref <> :ref and p.pushed_at <= :until
       join merged pr on pr.head_ref = substr(p.ref, 12)
+                    and p.pushed_at <= pr.merged_at + interval '1 minute'
 """)
 
 DIRECT = text("""
@@ -119,6 +126,7 @@ DIRECT = text("""
       left join lateral (
           select p.id, p.pushed_at from push_commits c join pushes p on p.id = c.push_id
            where c.repository_id = k.repository_id and c.sha = k.sha and p.ref = :ref
+             and p.pushed_at <= :until
            order by p.pushed_at, p.id limit 1) push on true
      where k.repository_id = :repository and k.sha = any(:shas)
 """)
@@ -138,10 +146,12 @@ SEEN = text("""
         select h.pull_request_id, p.id, p.before, p.ref, p.repository_id
           from heads h join pr on pr.id = h.pull_request_id
           join pushes p on p.repository_id = pr.home and p.ref = pr.ref and p.after = h.sha
+                       and p.pushed_at <= :until
         union
         select c.pull_request_id, p.id, p.before, p.ref, p.repository_id
           from chain c join pushes p
-            on p.repository_id = c.repository_id and p.ref = c.ref and p.after = c.before),
+            on p.repository_id = c.repository_id and p.ref = c.ref and p.after = c.before
+           and p.pushed_at <= :until),
     seen as (
         select c.pull_request_id, k.sha, k.authored_at, k.paths, k.paths_known
           from chain c join push_commits pc on pc.push_id = c.id and pc.fresh
@@ -161,7 +171,7 @@ SEEN = text("""
      where not exists (
            select from push_commits pc join pushes d on d.id = pc.push_id
             where pc.repository_id = pr.repository_id and pc.sha = s.sha and d.ref = :ref
-              and not coalesce(pr.merge_commit_sha = any(d.shas), false))
+              and d.pushed_at <= :until and not coalesce(pr.merge_commit_sha = any(d.shas), false))
      group by s.pull_request_id
 """)
 
@@ -169,9 +179,10 @@ TURNS = text("""
     select pr.id, pr.number, pr.title, pr.url, pr.author_login, pr.cohort, pr.labels, pr.head_ref,
            pr.head_sha, pr.merge_commit_sha, pr.opened_at, pr.merged_at, pr.commits,
            (select max(t.at) from pull_request_turns t
-             where t.pull_request_id = pr.id and t.action = 'ready_for_review') as ready_at,
+             where t.pull_request_id = pr.id and t.action = 'ready_for_review'
+               and t.at <= :until) as ready_at,
            (select min(r.submitted_at) from reviews r
-             where r.pull_request_id = pr.id and r.cohort <> 'bots'
+             where r.pull_request_id = pr.id and r.cohort <> 'bots' and r.submitted_at <= :until
                and r.author_id is distinct from pr.author_id) as first_review_at,
            merge.paths, coalesce(merge.paths_known, false) as paths_known
       from pull_requests pr
@@ -183,15 +194,25 @@ TURNS = text("""
 
 @dataclass(frozen=True)
 class Place:
-    """Where a question is asked: a repository and its default branch."""
+    """Where a question is asked: a repository, its default branch, and what happened by `until`.
+
+    A deployment is judged by what had happened when it finished, so that nothing that happens
+    later can change it, and only what happened by then makes it be judged again (METRICS.md R9).
+    """
 
     repository_id: str
     default_branch: str
+    until: datetime = FOR_EVER
 
     @property
-    def bound(self) -> dict[str, str]:
+    def bound(self) -> dict[str, Any]:
         """The parameters that every question takes."""
-        return {"repository": self.repository_id, "ref": f"refs/heads/{self.default_branch}"}
+        ref = f"refs/heads/{self.default_branch}"
+        return {"repository": self.repository_id, "ref": ref, "until": self.until}
+
+    def by(self, at: datetime) -> "Place":
+        """Return the same place as of a time, give or take what clocks differ."""
+        return replace(self, until=at + SLACK)
 
 
 @dataclass(frozen=True)
@@ -245,7 +266,7 @@ async def merged_range(
 
 async def tagged(db: AsyncConnection, place: Place, tag: str) -> str | None:
     """Return the commit a tag was pushed to, None where no push told."""
-    bound = {"repository": place.repository_id, "tag": tag}
+    bound = {**place.bound, "tag": tag}
     return (await db.execute(TAGGED, bound)).scalar()
 
 

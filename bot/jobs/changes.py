@@ -18,7 +18,7 @@ from models import Commit, Comparison, DeploymentChange, PullRequestCommit, Serv
 from models import deriving as ask
 from models.columns import Fact
 from models.errors import Refused
-from models.graph import Place, owners
+from models.graph import SLACK, Place, owners
 from models.queue import ClaimedJob
 from models.store import remember, replace
 
@@ -54,7 +54,9 @@ async def collect_changes(surroundings: Surroundings, claimed: ClaimedJob) -> No
     has been derived all the same.
     """
     repository_id = str(claimed.arguments["repository"])
-    since = None if claimed.arguments.get("all") else claimed.since
+    since = claimed.since - SLACK if claimed.since else None
+    if claimed.arguments.get("all"):
+        since = None
     engine = surroundings.engine
     async with engine.connect() as db:
         home = await ask.home_of(db, repository_id)
@@ -131,14 +133,15 @@ async def wanted_from_github(
     for step in history.steps():
         if step.brings and step.predecessor:
             known = await graph.range(step.predecessor, step.attempt)
-            owned = await owners(db, history.place, known.shas)
-            wanted |= await thin(db, history.place, sorted(set(owned.values())))
+            place = step.seen_from(history.place)
+            owned = await owners(db, place, known.shas)
+            wanted |= await thin(db, place, sorted(set(owned.values())))
     return Wanted(pull_requests=sorted(wanted.items()))
 
 
 async def thin(db: AsyncConnection, place: Place, pull_requests: Sequence[str]) -> dict[str, int]:
     """Return the pull requests (id to number) of which we know fewer commits than GitHub counts."""
-    told = await ask.turns(db, pull_requests)
+    told = await ask.turns(db, place, pull_requests)
     seen = await ask.first_commits(db, place, pull_requests)
     asked = {row.pull_request_id for row in await ask.rows(db, ask.LISTED, ids=list(pull_requests))}
     return {

@@ -37,25 +37,28 @@ class Graph:
     db: AsyncConnection
     place: Place
 
-    async def known(self, base: str, head: str) -> tuple[bool, Range | None]:
+    async def known(self, base: Attempt, head: Attempt) -> tuple[bool, Range | None]:
         """Tell whether a range need not be asked of GitHub (any more), and the range if known."""
-        if pushed := await pushed_range(self.db, self.place, base, head):
+        place = self.place.by(head.finished_at)
+        if pushed := await pushed_range(self.db, place, base.sha, head.sha):
             return True, pushed
-        return await compared_range(self.db, self.place, base, head)
+        return await compared_range(self.db, place, base.sha, head.sha)
 
     async def range(self, base: Attempt, head: Attempt) -> Range:
         """Return the commits of a deployment that its predecessor had not."""
-        if known := (await self.known(base.sha, head.sha))[1]:
+        if known := (await self.known(base, head))[1]:
             return known
-        until = await position(self.db, self.place, head.sha)
+        place = self.place.by(head.finished_at)
+        until = await position(self.db, place, head.sha)
         if until is None:
             return Range((), "unknown")
-        since = await position(self.db, self.place, base.sha) or base.finished_at
-        return await merged_range(self.db, self.place, since, until)
+        since = await position(self.db, place, base.sha) or base.finished_at
+        return await merged_range(self.db, place, since, until)
 
     async def baseline(self, first: Attempt) -> list[str]:
         """Return the pull requests that the first deployment ever seen contains."""
-        until = await position(self.db, self.place, first.sha) or first.finished_at
+        place = self.place.by(first.finished_at)
+        until = await position(self.db, place, first.sha) or first.finished_at
         bound = {"repository": self.place.repository_id, "until": until}
         return [row.id for row in await ask.rows(self.db, ask.MERGED_BEFORE, **bound)]
 
@@ -68,7 +71,7 @@ async def unknown_ranges(db: AsyncConnection, history: History) -> list[tuple[st
         if not step.brings or step.predecessor is None or step.attempt.sha.startswith("tag:"):
             continue
         pair = (step.predecessor.sha, step.attempt.sha)
-        if pair not in wanted and not (await graph.known(*pair))[0]:
+        if pair not in wanted and not (await graph.known(step.predecessor, step.attempt))[0]:
             wanted.append(pair)
     return wanted
 
@@ -118,7 +121,7 @@ async def brought_by(
     """Return what is in a deployment and was not in its predecessor."""
     assert step.predecessor is not None  # noqa: S101 - only a first deployment has none
     known = await graph.range(step.predecessor, step.attempt)
-    owned = await owners(db, history.place, known.shas)
+    owned = await owners(db, step.seen_from(history.place), known.shas)
     groups = grouped(known.shas, owned)
     direct = [sha for sha in known.shas if sha not in owned]
     found = await pull_request_changes(db, history, step, groups)
@@ -134,8 +137,9 @@ async def pull_request_changes(
     """Return the changes that are merged pull requests."""
     if not groups:
         return []
-    told = await ask.turns(db, list(groups))
-    seen = await ask.first_commits(db, history.place, list(groups))
+    place = step.seen_from(history.place)
+    told = await ask.turns(db, place, list(groups))
+    seen = await ask.first_commits(db, place, list(groups))
     return [
         pull_request_change(history, step, told[owner], seen.get(owner))
         for owner in groups
@@ -156,7 +160,7 @@ async def pushed_changes(
     """Return the changes that are pushes without a pull request; a push of many commits is one."""
     if not shas:
         return []
-    told = await ask.direct_commits(db, history.place, shas)
+    told = await ask.direct_commits(db, step.seen_from(history.place), shas)
     pushes: dict[str, list[Row[Any]]] = {}
     for sha in shas:
         if row := told.get(sha):

@@ -28,6 +28,10 @@ class Step:
         """Whether it can bring changes that were not there before."""
         return self.kind == "new"
 
+    def seen_from(self, place: Place) -> Place:
+        """Return a place as of the end of the deployment."""
+        return place.by(self.attempt.finished_at)
+
 
 @dataclass
 class History:
@@ -154,5 +158,5 @@ async def resolved(db: AsyncConnection, place: Place, attempt: Attempt) -> Attem
     """Replace a tag by the commit it was pushed to, where a push told."""
     if not attempt.sha.startswith("tag:"):
         return attempt
-    sha = await tagged(db, place, attempt.sha.removeprefix("tag:"))
+    sha = await tagged(db, place.by(attempt.finished_at), attempt.sha.removeprefix("tag:"))
     return Attempt(**{**vars(attempt), "sha": sha}) if sha else attempt

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 import models
 from handlers.events import Decision, Note
-from handlers.github.payloads import Event, Name, Sha, Text, Time, collect_changes
+from handlers.github.payloads import Event, Name, Sha, Text, Time, collect_changes, latest
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -61,8 +61,9 @@ class PushEvent(Event):
 
     @property
     def clock(self) -> datetime:
-        """When it was pushed, to the second."""
-        return self.repository.pushed_at or self.received_at
+        """When it was pushed, to the second; where nobody says, when its last commit was made."""
+        told = latest(*(commit.timestamp for commit in self.commits))
+        return self.repository.pushed_at or told or self.received_at
 
     @property
     def key(self) -> str:

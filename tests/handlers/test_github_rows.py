@@ -51,8 +51,14 @@ def test_a_tag_is_pushed_to_its_commit_not_to_its_own_object():
     assert push.id == f"github:5002:refs/tags/v2.0.0:{ZERO}:{C['annotated tag v2.0.0']}"
 
 
-def test_a_push_without_its_time_is_dated_when_received():
+def test_a_push_without_its_time_is_dated_by_its_last_commit():
     body = recorded("push", None, 1)
+    del body["repository"]["pushed_at"]
+    assert row("pushes", "push", body).pushed_at == datetime(2026, 9, 1, 15, tzinfo=UTC)
+
+
+def test_a_push_that_tells_no_time_at_all_is_dated_when_received():
+    body = recorded("push", None, 1) | {"commits": []}
     del body["repository"]["pushed_at"]
     assert row("pushes", "push", body).pushed_at == RECEIVED_AT
 
