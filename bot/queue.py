@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 from redis.asyncio import Redis, from_url
 from redis.exceptions import RedisError
 
@@ -12,14 +12,15 @@ log = structlog.get_logger()
 
 INGEST, JOBS = "ingest", "jobs"
 TOGETHER_SECONDS = 0.01
+PATIENCE_SECONDS = 5
 
 
-def redis_settings(url: str) -> RedisSettings:
-    """Return arq's settings for a Redis address; it is not waited for when it is away."""
-    settings = RedisSettings.from_dsn(url)
-    settings.conn_retries = 0
-    settings.conn_timeout = 2
-    return settings
+def arq(url: str) -> ArqRedis:
+    """Open arq's client for a Redis address; it connects when used, and waits for little."""
+    client: ArqRedis = ArqRedis.from_url(
+        url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS
+    )
+    return client
 
 
 def opened(url: str) -> Redis:
@@ -34,7 +35,6 @@ class Hints:
 
     url: str
     due: asyncio.Event = field(default_factory=asyncio.Event)
-    redis: ArqRedis | None = None
     silent: bool = False
 
     def hint(self) -> None:
@@ -43,20 +43,19 @@ class Hints:
 
     async def run(self) -> None:
         """Send hints as they fall due, for ever."""
-        while True:
-            await self.due.wait()
-            await asyncio.sleep(TOGETHER_SECONDS)
-            self.due.clear()
-            await self.send()
+        async with arq(self.url) as redis:
+            while True:
+                await self.due.wait()
+                await asyncio.sleep(TOGETHER_SECONDS)
+                self.due.clear()
+                await self.send(redis)
 
-    async def send(self) -> None:
+    async def send(self, redis: ArqRedis) -> None:
         """Send one hint; the sweeper finds the work without it, so a failure is said only once."""
         try:
-            if self.redis is None:
-                self.redis = await create_pool(redis_settings(self.url))
-            await self.redis.enqueue_job("wake", INGEST)
+            await redis.enqueue_job("wake", INGEST)
             self.silent = False
         except (RedisError, OSError) as error:
             if not self.silent:
                 log.warning("hint_not_sent", error=str(error))
-            self.silent, self.redis = True, None
+            self.silent = True

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot import deliveries, metrics
 from bot.jobs import Surroundings, work
 from bot.live import publish
-from bot.queue import INGEST, JOBS, redis_settings
+from bot.queue import INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
 from models.users import forget_expired
 
@@ -24,24 +24,26 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS = 15.0
 JOBS_TOGETHER = 4
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS = 0.5, 15.0, 10.0
 
 
 @dataclass
 class Lane:
-    """One kind of work, drained whenever somebody says that there is some, and every 15 seconds.
+    """One kind of work, drained whenever somebody says that there is some, and at every sweep.
 
     `drain` does a batch and tells whether there may be more.
     """
 
     name: str
     drain: Callable[[], Awaitable[bool]]
+    sweep_seconds: float = SWEEP_SECONDS
     due: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Drain for ever; a failure is logged and tried again, it never ends the lane."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.due.wait(), SWEEP_SECONDS)
+                await asyncio.wait_for(self.due.wait(), self.sweep_seconds)
             self.due.clear()
             try:
                 while await self.drain():
@@ -61,12 +63,13 @@ class Workshop:
     """The lanes of one worker, over one store."""
 
     surroundings: Surroundings
+    sweep_seconds: float = SWEEP_SECONDS
     lanes: dict[str, Lane] = field(init=False)
 
     def __post_init__(self) -> None:
         self.lanes = {
-            INGEST: Lane(INGEST, self.settle),
-            JOBS: Lane(JOBS, self.work),
+            INGEST: Lane(INGEST, self.settle, self.sweep_seconds),
+            JOBS: Lane(JOBS, self.work, self.sweep_seconds),
         }
 
     def wake(self, lane: str = INGEST) -> None:
@@ -128,13 +131,27 @@ async def wake(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
 
 
 async def listen(redis_url: str, workshop: Workshop) -> None:
-    """Keep an arq worker running: it ends when Redis goes away, so it is started again."""
-    pause = 0.5
+    """Keep heeding hints: arq's worker ends when Redis goes away, so it is started again."""
+    pause = FIRST_PAUSE_SECONDS
     while True:
         started = time.monotonic()
+        try:
+            await heed(redis_url, workshop)
+        except (RedisError, OSError) as error:
+            log.warning("redis_away", error=str(error)[:300])
+        except Exception:
+            log.exception("hints_failed")
+        steady = time.monotonic() - started > STEADY_SECONDS
+        pause = FIRST_PAUSE_SECONDS if steady else min(pause * 2, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(pause)
+
+
+async def heed(redis_url: str, workshop: Workshop) -> None:
+    """Run one arq worker until Redis goes away, and leave nothing of it behind."""
+    async with arq(redis_url) as redis:
         worker = Worker(
             functions=[func(wake, name="wake")],
-            redis_settings=redis_settings(redis_url),
+            redis_pool=redis,
             ctx={"workshop": workshop},
             poll_delay=0.05,
             keep_result=0,
@@ -144,10 +161,7 @@ async def listen(redis_url: str, workshop: Workshop) -> None:
         )
         try:
             await worker.async_run()
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("redis_away", error=str(error)[:300])
         finally:
-            with contextlib.suppress(RedisError, OSError):
-                await worker.close()
-        pause = 0.5 if time.monotonic() - started > 10 else min(pause * 2, 15)
-        await asyncio.sleep(pause)
+            for task in worker.tasks.values():
+                task.cancel()
+            await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
