@@ -1,6 +1,9 @@
 """How numbers and times are said to people: 52 min, 14.2 h, 2.4 d, 3 min ago."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 NOTHING = "\N{EN DASH}"
@@ -101,3 +104,22 @@ def round_duration(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f} {unit}"
     return duration(seconds) if seconds else "0"
+
+
+def decided(decisions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say what was decided of a delivery: its notes, then what is remembered, then what is ordered.
+
+    >>> decided([{"remember": "push_commits"}, {"remember": "push_commits"}, {"job": "tidy_up"}])
+    ['remembers 2 push commits', 'orders tidy up']
+    """
+    notes, kept, orders = list[str](), Counter[str](), dict[str, None]()
+    for decision in decisions:
+        if "note" in decision:
+            notes.append(str(decision["note"]))
+        elif "job" in decision:
+            orders[str(decision["job"]).replace("_", " ")] = None
+        else:
+            kept[str(decision.get("remember", "something")).replace("_", " ")] += 1
+    counts = [name if many == 1 else f"{many} {name}" for name, many in kept.items()]
+    remembered = [f"remembers {', '.join(counts)}"] if counts else []
+    return [*dict.fromkeys(notes), *remembered, *(f"orders {name}" for name in orders)]

@@ -16,6 +16,7 @@ from bot.web.auth import Member, require
 from bot.web.pages.delivery import engine
 from bot.web.pages.render import page
 from bot.web.problems import Problem
+from bot.web.words import decided
 from models import queue
 from models.deliveries import DeliveryStatus
 from models.errors import Refused
@@ -77,7 +78,7 @@ async def deliveries(request: Request) -> Response:
         request,
         "deliveries.html",
         blocks=("inbox",),
-        rows=[row | {"says": spoken(row["decisions"])} for row in map(dict, found[:PAGE_ROWS])],
+        rows=[row | {"says": decided(row["decisions"])} for row in map(dict, found[:PAGE_ROWS])],
         older=found[PAGE_ROWS - 1]["id"] if len(found) > PAGE_ROWS else None,
         statuses=list(DeliveryStatus),
         status=status,
@@ -101,15 +102,6 @@ def asked_id(said: str | None) -> int | None:
     if not (said.isascii() and said.isdigit() and int(said) <= LARGEST_ID):
         raise Refused(f"A delivery's id is a number; {said!r} is none.")
     return int(said)
-
-
-def spoken(decisions: list[dict[str, Any]]) -> list[str]:
-    """Say what was decided in words; the same done many times is said once."""
-    said: dict[str, int] = {}
-    for decision in decisions:
-        says = sentence(decision)
-        said[says] = said.get(says, 0) + 1
-    return [says if times == 1 else f"{says} ({times} times)" for says, times in said.items()]
 
 
 def sentence(decision: dict[str, Any]) -> str:

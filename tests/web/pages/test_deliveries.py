@@ -3,11 +3,12 @@
 import json
 import zlib
 
-from bot.web.pages.deliveries import LONGEST_BODY, readable, spoken
+from bot.web.pages.deliveries import LONGEST_BODY, readable
+from bot.web.words import decided
 
 
 def test_decisions_are_said_in_words() -> None:
-    said = spoken(
+    said = decided(
         [
             {"handler": "commits_pushed", "remember": "push_commits", "id": "a"},
             {"handler": "commits_pushed", "remember": "push_commits", "id": "b"},
@@ -16,9 +17,9 @@ def test_decisions_are_said_in_words() -> None:
         ]
     )
     assert said == [
-        "remember in push commits by commits_pushed (2 times)",
-        "order collect changes by commits_pushed",
         "nobody registered for 'star'",
+        "remembers 2 push commits",
+        "orders collect changes",
     ]
 
 
