@@ -10,8 +10,6 @@ from typing import Annotated
 
 import typer
 
-from models.errors import Refused
-
 cli = typer.Typer(
     help="Veelocity measures delivery from webhooks, and develops the issues labelled for it.",
     no_args_is_help=True,
@@ -134,17 +132,24 @@ def main() -> None:
     """Run a command; say what is refused in one sentence, and let bugs show themselves."""
     try:
         cli()
-    except Refused as refusal:
-        typer.echo(str(refusal), err=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the boundary of this process
-        import traceback
+        sys.exit(ended(error))
 
-        traceback.print_exc()
-        typer.echo(f"Failed: {error}", err=True)
-        sys.exit(3)
+
+def ended(error: Exception) -> int:
+    """Say why a command ended and return its exit code. The tables take too long for `--help`."""
+    from models.errors import Refused
+
+    if isinstance(error, Refused):
+        typer.echo(str(error), err=True)
+        return 1
+    import traceback
+
+    traceback.print_exception(error)
+    typer.echo(f"Failed: {error}", err=True)
+    return 3
 
 
 if __name__ == "__main__":
