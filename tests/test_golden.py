@@ -299,3 +299,18 @@ async def test_g11_a_failed_attempt_is_no_deployment(rig: Rig, main_is_seen: boo
     assert frequency["count"] == 1
     assert frequency["attempt_success_rate"] == 0.5
     assert body["change_lead_time"]["median_seconds"] == 80 * 60
+
+
+async def test_g9_holds_where_every_payload_repeats_one_description_of_the_repository(
+    rig: Rig,
+) -> None:
+    story = Story()
+    story.baseline()
+    story.push("main", at("09-01 10:45"), [story.commit("h1", at("09-01 10:40"), "hotfix: it")])
+    story.deploy("h1", at("09-01 11:00"))
+    for _, payload in story.deliveries:
+        if "repository" in payload:
+            payload["repository"] |= {"pushed_at": "2026-11-20T10:00:00Z"}
+    await told(rig, story)
+    assert await kinds(rig) == ["baseline", "rollforward"]
+    assert await leads(rig) == [pytest.approx(20 / 60)]

@@ -4,11 +4,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 import models
 from handlers.events import Decision, Note
-from handlers.github.payloads import Event, Name, Sha, Text, Time, collect_changes, latest
+from handlers.github.payloads import (
+    Event,
+    Name,
+    Repository,
+    Sha,
+    Text,
+    Time,
+    collect_changes,
+    latest,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -46,9 +55,23 @@ class Tip(BaseModel):
     id: Sha
 
 
+class PushedRepository(Repository):
+    """A repository as `push` describes it: `pushed_at` is this push's time, in epoch seconds.
+
+    Written as text, as everywhere else, it is some other push's time, and says nothing here.
+    """
+
+    @field_validator("pushed_at", mode="before")
+    @classmethod
+    def of_this_push(cls, value: object) -> object:
+        """Take epoch seconds alone."""
+        return None if isinstance(value, str) else value
+
+
 class PushEvent(Event):
     """`push`. `size` is told by GitHub Enterprise Server only."""
 
+    repository: PushedRepository
     ref: Name
     before: Sha
     after: Sha
