@@ -131,12 +131,12 @@ async def account_of(store: AsyncEngine, login: str) -> int:
 
 
 def owned(each: Recorded, account_id: int) -> Recorded:
-    """Return a delivery as one that names an account, where it names no installation itself."""
+    """Return a delivery as one of an account, which counts where its installation is unknown."""
     try:
         payload = json.loads(each.body)
     except ValueError:
         return each
-    if not isinstance(payload, dict) or payload.get("installation"):
+    if not isinstance(payload, dict) or each.event.startswith("installation"):
         return each
     organization = {**(payload.get("organization") or {}), "id": account_id}
     return Recorded(
