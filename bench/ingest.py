@@ -30,9 +30,10 @@ class Plan:
     seconds: float = 3.0
     connections: tuple[int, ...] = (1, 16, 64, 1000)
     with_probot: bool = True
+    idle_seconds: float = 3.0
 
 
-QUICK = Plan(rounds=1, seconds=0.5, connections=(1, 64), with_probot=False)
+QUICK = Plan(rounds=1, seconds=0.5, connections=(1, 64), with_probot=False, idle_seconds=0)
 
 
 @dataclass
@@ -67,7 +68,7 @@ def run(on: Stage, *, quick: bool = False) -> None:
     with ExitStack() as stack:
         url = stack.enter_context(database(on, "ingest"))
         process, port = stack.enter_context(web(on, url))
-        time.sleep(2)
+        time.sleep(plan.idle_seconds)
         idle = resident_megabytes(process)
         receivers = [Receiver(OURS, port), stack.enter_context(bare(on))]
         if plan.with_probot:

@@ -31,6 +31,7 @@ from bot.settings import Settings, environment
 
 PER_SECOND = 200
 CONNECTIONS = 8
+FIRST = 20
 GOAL_P99_SECONDS = 0.250
 GOAL_PER_SECOND = 1000
 DRAIN_SECONDS = 300
@@ -45,6 +46,7 @@ SETTLED = """
       from (select *, extract(epoch from settled_at - received_at) as took from deliveries
              where id > {after}) d
 """
+WAITING = "select exists (select from deliveries where status = 'received')"
 JOBS = """
     select count(*) filter (where status = 'done'),
            count(*) filter (where status in ('waiting', 'running')),
@@ -88,10 +90,11 @@ def run(on: Stage, *, quick: bool = False) -> None:
         _, port = stack.enter_context(web(on, url, **more))
         steadily = plan.steady_seconds * PER_SECOND
         with worker(on, url, **more) as process:
-            time.sleep(2)
-            send(on, port, letters[:steadily], PER_SECOND)
+            send(on, port, letters[:FIRST])
             wait(url, process)
-            steady, memory = figures(url, 0), resident_megabytes(process)
+            send(on, port, letters[FIRST:steadily], PER_SECOND)
+            wait(url, process)
+            steady, memory = figures(url, FIRST), resident_megabytes(process)
         (last,) = ask(url, "select max(id) from deliveries")
         send(on, port, letters[steadily : steadily + plan.backlog])
         with worker(on, url, **more) as process:
@@ -128,7 +131,7 @@ def send(on: Stage, port: int, letters: list[Letter], per_second: float | None =
 def wait(url: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until nothing is left to settle."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    while figures(url, 0).waiting and time.monotonic() < deadline:
+    while ask(url, WAITING)[0] and time.monotonic() < deadline:
         assert process.poll() is None, "the worker ended"
         time.sleep(0.25)
 

@@ -19,7 +19,7 @@ def run(on: Stage, *, quick: bool = False) -> None:
         helped = middle(timed(say_help) for _ in range(times))
         ready = middle(timed(lambda: start_web(on, url)) for _ in range(times))
         with web(on, url) as (serving, _), worker(on, url) as working:
-            time.sleep(4)
+            time.sleep(2 if quick else 5)
             memory = (resident_megabytes(serving), resident_megabytes(working))
     say("start: the median of a few starts")
     table(
