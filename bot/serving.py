@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from typing import Any
 
@@ -59,12 +60,12 @@ def serve_web(host: str | None, port: int | None, workers: int) -> None:
         if workers > 1:
             raise Refused("Without REDIS_URL the worker runs inside the one web process.")
         log.warning("no_redis", says="the worker runs inside the web process, on a stand-in")
-        uvicorn.Server(server(beside_worker(settings), settings)).run()
+        run_web(beside_worker(settings), settings)
         return
     if workers == 1:
         from bot.web.app import create_app
 
-        uvicorn.Server(server(create_app(settings), settings)).run()
+        run_web(create_app(settings), settings)
         return
     uvicorn.run(
         "bot.web.app:from_environment",
@@ -77,6 +78,13 @@ def serve_web(host: str | None, port: int | None, workers: int) -> None:
         proxy_headers=False,
         log_config=None,
     )
+
+
+def run_web(app: Any, settings: Settings) -> None:
+    """Run one web process; the collector need not look at what was imported again and again."""
+    gc.collect()
+    gc.freeze()
+    uvicorn.Server(server(app, settings)).run()
 
 
 def beside_worker(settings: Settings) -> Any:
