@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from prometheus_client import (
@@ -107,7 +108,13 @@ def delivered(source: str, event: str, outcome: str, waited_seconds: float | Non
 
 def answered(source: str, status: int) -> None:
     """Count an answer to a webhook."""
-    ANSWERS.labels(source, str(status)).inc()
+    answers(source, status).inc()
+
+
+@cache
+def answers(source: str, status: int) -> Counter:
+    """Return the counter of one kind of answer."""
+    return ANSWERS.labels(source, str(status))
 
 
 def worked(name: str, outcome: str, seconds: float) -> None:
