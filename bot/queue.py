@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 log = structlog.get_logger()
 
 INGEST, JOBS = "ingest", "jobs"
-TOGETHER_SECONDS = 0.01
+TOGETHER_SECONDS, REST_SECONDS = 0.01, 0.04
 PATIENCE_SECONDS = 5
 
 
@@ -31,7 +31,11 @@ def opened(url: str) -> Redis:
 
 @dataclass
 class Hints:
-    """Sends one hint for all the work that came within ten milliseconds."""
+    """Sends one hint for all the work that came within ten milliseconds, 20 a second at most.
+
+    The worker looks for hints no more often, and sending one costs as much as keeping several
+    deliveries.
+    """
 
     url: str
     due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,6 +53,7 @@ class Hints:
                 await asyncio.sleep(TOGETHER_SECONDS)
                 self.due.clear()
                 await self.send(redis)
+                await asyncio.sleep(REST_SECONDS)
 
     async def send(self, redis: ArqRedis) -> None:
         """Send one hint; the sweeper finds the work without it, so a failure is said only once."""
