@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in Settings.model_fields:
         if name not in ("database_url", "redis_url"):
             os.environ.pop(name.upper(), None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete what the embedded Postgres left where root keeps it, once every worker is done."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        home = config._tmp_path_factory.getbasetemp() / "stores"  # type: ignore[attr-defined]
+        for folder in (embedded.postgres_folder(home), embedded.socket_folder(home / "redis")):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
