@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 FLUSHERS = 2
 TOGETHER = 128
+TOGETHER_BYTES = 32 * 1024 * 1024
+PATIENCE_SECONDS = 9
 BOUND_LETTERS = 4_000
 BOUND_BYTES = 256 * 1024 * 1024
 TEXT, BYTEA, TEXTS, BYTEAS = 25, 17, 1009, 1001
@@ -46,7 +48,10 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Envelope:
-    """One request on its way into the table; `kept` resolves to its receipt, or None."""
+    """One request on its way into the table; `kept` resolves to its receipt, or None.
+
+    `tried`: a connection broke while it was written, so it may be there already.
+    """
 
     source: bytes
     delivery_id: bytes
@@ -55,6 +60,7 @@ class Envelope:
     body: bytes
     digest: bytes
     kept: asyncio.Future[Receipt | None]
+    tried: bool = False
 
     @property
     def key(self) -> tuple[bytes, bytes, bytes, bytes]:
@@ -129,19 +135,29 @@ class Inbox:
     waiting_bytes: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     flushers: list[asyncio.Task[None]] = field(default_factory=list)
+    stopping: bool = False
 
     async def keep(
         self, source: bytes, delivery_id: bytes, event: bytes, headers: bytes, body: bytes
     ) -> Receipt | None:
-        """Keep one request; None when it could not be kept, so the sender must try again."""
+        """Keep one request; None when it could not be kept, so the sender must try again.
+
+        A sender is answered before GitHub's patience ends, even where Postgres has frozen; its
+        request may be written later all the same, and is then a repeat when it comes again.
+        """
         if len(self.waiting) >= BOUND_LETTERS or self.waiting_bytes >= BOUND_BYTES:
             return None
-        kept = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        kept: asyncio.Future[Receipt | None] = loop.create_future()
         digest = sha256(body).digest()
         self.waiting.append(Envelope(source, delivery_id, event, headers, body, digest, kept))
         self.waiting_bytes += len(body)
         self.arrived.set()
-        return await kept  # type: ignore[no-any-return]
+        patience = loop.call_later(PATIENCE_SECONDS, refuse, kept)
+        try:
+            return await kept
+        finally:
+            patience.cancel()
 
     def start(self) -> None:
         """Start the flushers."""
@@ -149,44 +165,69 @@ class Inbox:
 
     async def stop(self) -> None:
         """Keep what still waits, then stop."""
-        while self.waiting:
-            await asyncio.sleep(0.01)
-        for flusher in self.flushers:
-            flusher.cancel()
-        await asyncio.gather(*self.flushers, return_exceptions=True)
+        self.stopping = True
+        self.arrived.set()
+        await asyncio.gather(*self.flushers)
 
     async def flush_for_ever(self) -> None:
-        """Hold a connection and flush through it; without one, what waits is refused."""
-        while True:
+        """Hold a connection and flush through it; while there is none, what waits is refused."""
+        while self.waiting or not self.stopping:
             try:
-                async with await connected(self.url) as db:
-                    await self.flush(db)
+                db = await connected(self.url)
             except (psycopg.Error, OSError) as error:
                 log.warning("inbox_without_database", error=str(error).strip())
                 self.refuse_all()
                 await asyncio.sleep(0.2)
+                continue
+            try:
+                async with db:
+                    await self.flush(db)
+            except (psycopg.Error, OSError) as error:
+                log.warning("inbox_connection_lost", error=str(error).strip())
 
     async def flush(self, db: psycopg.AsyncConnection[Any]) -> None:
-        """Take what waits, at most 128 together, and resolve it, for as long as `db` holds."""
-        while True:
+        """Flush batch after batch, for as long as `db` holds."""
+        while self.waiting or not self.stopping:
             if not self.waiting:
                 self.arrived.clear()
                 await self.arrived.wait()
                 continue
-            batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), TOGETHER))]
-            self.waiting_bytes -= sum(len(envelope.body) for envelope in batch)
+            batch = self.batch()
             try:
                 receipts = await stored(db, batch)
             except (psycopg.OperationalError, psycopg.InterfaceError):
-                resolve(batch, {})
+                self.give_back(batch)
                 raise
             except psycopg.Error as error:
                 log.exception("inbox_batch_refused", error=str(error))
                 resolve(batch, {})
                 continue
+            except BaseException:
+                resolve(batch, {})
+                raise
             new = sum(receipt.new for receipt in receipts.values())
             resolve(batch, receipts)
             self.on_kept(new)
+
+    def batch(self) -> list[Envelope]:
+        """Take what waits and is written together: at most 128, and not beyond 32 MiB."""
+        batch: list[Envelope] = []
+        size = 0
+        while self.waiting and len(batch) < TOGETHER and size < TOGETHER_BYTES:
+            batch.append(self.waiting.popleft())
+            size += len(batch[-1].body)
+        self.waiting_bytes -= size
+        return batch
+
+    def give_back(self, batch: Sequence[Envelope]) -> None:
+        """Put what a broken connection took first in line again; what was tried before is refused.
+
+        A Postgres that was restarted so costs nobody an answer once it is back.
+        """
+        resolve([envelope for envelope in batch if envelope.tried], {})
+        fresh = [replace(envelope, tried=True) for envelope in batch if not envelope.tried]
+        self.waiting.extendleft(reversed(fresh))
+        self.waiting_bytes += sum(len(envelope.body) for envelope in fresh)
 
     def refuse_all(self) -> None:
         """Tell everyone who waits to try again."""
@@ -202,8 +243,9 @@ async def connected(url: str) -> psycopg.AsyncConnection[Any]:
         url,
         autocommit=True,
         connect_timeout=5,
+        tcp_user_timeout=8000,
         application_name="veelocity-inbox",
-        options="-c synchronous_commit=on -c statement_timeout=20s",
+        options="-c synchronous_commit=on -c statement_timeout=8s",
     )
     db.adapters.register_dumper(PackedTexts, PackedTextsDumper)
     db.adapters.register_dumper(PackedByteas, PackedByteasDumper)
@@ -211,6 +253,18 @@ async def connected(url: str) -> psycopg.AsyncConnection[Any]:
 
 
 async def stored(
+    db: psycopg.AsyncConnection[Any], batch: Sequence[Envelope]
+) -> dict[tuple[bytes, ...], Receipt]:
+    """Write a batch; return the receipts by key.
+
+    Two batches with the same repeats in another order lock each other out; Postgres ends one.
+    """
+    while True:
+        with contextlib.suppress(psycopg.errors.DeadlockDetected):
+            return await written(db, batch)
+
+
+async def written(
     db: psycopg.AsyncConnection[Any], batch: Sequence[Envelope]
 ) -> dict[tuple[bytes, ...], Receipt]:
     """Write a batch in one statement; return the receipts by key."""
@@ -228,6 +282,12 @@ async def stored(
 def key_of(row: Sequence[Any]) -> tuple[bytes, ...]:
     """Return the key of a row of INSERT or SEEN."""
     return row[1].encode(), row[2].encode(), row[3].encode(), bytes(row[4])
+
+
+def refuse(kept: asyncio.Future[Receipt | None]) -> None:
+    """Tell somebody to try again, unless they have been answered."""
+    if not kept.done():
+        kept.set_result(None)
 
 
 def resolve(batch: Sequence[Envelope], receipts: dict[tuple[bytes, ...], Receipt]) -> None:

@@ -3,14 +3,16 @@
 GitHub: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import structlog
 from pydantic_core import to_json
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bot import metrics
 from bot.web.inbox import Inbox, Receipt
@@ -18,6 +20,9 @@ from bot.web.inbox import Inbox, Receipt
 log = structlog.get_logger()
 
 BODY_CAP = 25 * 1024 * 1024
+BODY_SECONDS = 20
+ORDINARY_BYTES = 256 * 1024
+LARGE_TOGETHER_BYTES = 256 * 1024 * 1024
 KEPT_HEADERS = (
     b"content-type",
     b"user-agent",
@@ -30,19 +35,94 @@ NAME = re.compile(rb"[!-~]{1,200}")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a sender is told: a status, a JSON body, and when to try again."""
+    """What a sender is told: a status, a JSON body, and headers beside those of every answer."""
 
     status: int
     says: dict[str, object]
-    retry_after: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class TooLarge(Exception):  # noqa: N818 - it is an answer, not a bug
-    """A body beyond the cap."""
+class Unread(Exception):  # noqa: N818 - it is an answer, not a bug
+    """A body that was not read to its end; None: its sender hung up."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        super().__init__()
+        self.answer = answer
 
 
-class Gone(Exception):  # noqa: N818 - it is an answer, not a bug
-    """A sender that hung up before its body was whole."""
+def later(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header that tells a sender when to try again."""
+    return ((b"retry-after", str(seconds).encode()),)
+
+
+ONLY_POST = Answer(405, {"title": "Only POST is understood here"}, ((b"allow", b"POST"),))
+NO_SECRET = Answer(503, {"title": "No webhook secret is configured"}, later(300))
+NOT_STORED = Answer(503, {"title": "The delivery could not be stored"}, later(5))
+BUSY = Answer(503, {"title": "Too many large bodies are being read"}, later(5))
+UNSIGNED = Answer(401, {"title": "X-Hub-Signature-256 is missing or wrong"})
+TOO_LARGE = Answer(413, {"title": "The body is larger than 25 MiB"})
+TOO_SLOW = Answer(
+    408,
+    {"title": f"The body did not arrive within {BODY_SECONDS} seconds"},
+    ((b"connection", b"close"),),
+)
+
+
+@dataclass
+class Reading:
+    """Reads bodies. Whoever has no secret can send large ones too: together they are bounded.
+
+    Bodies of an ordinary size are always read, so that a flood of large ones does not keep them
+    out; `held` counts the bytes beyond.
+    """
+
+    held: int = 0
+
+    async def body_of(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Read a body, no further than the cap; raise Unread for one that is not read whole."""
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and (len(length) > 20 or int(length) > BODY_CAP):
+            raise Unread(TOO_LARGE)
+        message = await received(receive)
+        body: bytes = message.get("body", b"")
+        cap(body)
+        if not message.get("more_body"):
+            return body
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self.parts_of(message, receive)
+        except TimeoutError:
+            raise Unread(TOO_SLOW) from None
+
+    async def parts_of(self, message: Message, receive: Receive) -> bytes:
+        """Read a body that comes in parts."""
+        body, held = bytearray(message.get("body", b"")), 0
+        try:
+            while message.get("more_body"):
+                message = await received(receive)
+                body += message.get("body", b"")
+                beyond = max(len(body) - ORDINARY_BYTES, 0)
+                self.held, held = self.held + beyond - held, beyond
+                cap(body)
+                if self.held > LARGE_TOGETHER_BYTES:
+                    raise Unread(BUSY)
+            return bytes(body)
+        finally:
+            self.held -= held
+
+
+async def received(receive: Receive) -> Message:
+    """Return the next part of a body; raise Unread when its sender hung up."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Unread(None)
+    return message
+
+
+def cap(body: bytes | bytearray) -> None:
+    """Raise Unread for a body beyond the cap."""
+    if len(body) > BODY_CAP:
+        raise Unread(TOO_LARGE)
 
 
 @dataclass
@@ -52,31 +132,31 @@ class GitHubWebhook:
     inbox: Inbox
     secrets: Callable[[], Sequence[str]]
     public_url: str
+    reading: Reading = field(default_factory=Reading)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["method"] != "POST":
-            await respond(send, Answer(405, {"title": "Only POST is understood here"}))
+            await respond(send, ONLY_POST)
             return
-        try:
-            answer = await self.answer(dict(scope["headers"]), receive)
-        except Gone:
+        answer = await self.answer(dict(scope["headers"]), receive)
+        if answer is None:
             return
         metrics.answered("github", answer.status)
         await respond(send, answer)
 
-    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
-        """Check, keep, and say what became of it."""
+    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer | None:
+        """Check, keep, and say what became of it; None to a sender that hung up."""
         secrets = self.secrets()
         if not secrets:
-            return Answer(503, {"title": "No webhook secret is configured"}, retry_after=300)
+            return NO_SECRET
         try:
-            body = await body_of(headers, receive)
-        except TooLarge:
-            return Answer(413, {"title": "The body is larger than 25 MiB"})
+            body = await self.reading.body_of(headers, receive)
+        except Unread as unread:
+            return unread.answer
         if not signed(body, headers.get(b"x-hub-signature-256", b""), secrets):
-            log.warning("signature_refused", delivery=shown(headers, b"x-github-delivery"))
-            return Answer(401, {"title": "X-Hub-Signature-256 is missing or wrong"})
+            log.warning("signature_refused", delivery=shown(headers.get(b"x-github-delivery", b"")))
+            return UNSIGNED
         for name in (b"x-github-event", b"x-github-delivery"):
             if not NAME.fullmatch(headers.get(name, b"")):
                 return Answer(400, {"title": f"The header {name.decode()} is missing or malformed"})
@@ -84,47 +164,24 @@ class GitHubWebhook:
 
     async def kept(self, headers: dict[bytes, bytes], body: bytes) -> Receipt | None:
         """Keep a request whose signature holds."""
-        mattering = {
-            name.decode(): shown(headers, name) for name in KEPT_HEADERS if name in headers
-        }
         return await self.inbox.keep(
             b"github",
             headers[b"x-github-delivery"],
             headers[b"x-github-event"],
-            to_json(mattering),
+            mattering(*map(headers.get, KEPT_HEADERS)),
             body,
         )
 
     def said(self, headers: dict[bytes, bytes], receipt: Receipt | None) -> Answer:
         """Return the answer to a request that was kept, known before, or could not be kept."""
         if receipt is None:
-            return Answer(503, {"title": "The delivery could not be stored"}, retry_after=5)
+            return NOT_STORED
         says: dict[str, object] = {
             "delivery_id": headers[b"x-github-delivery"].decode(),
             "status": "received" if receipt.new else "seen",
             "decisions": f"{self.public_url}/deliveries/{receipt.id}",
         }
         return Answer(202 if receipt.new else 200, says)
-
-
-async def body_of(headers: dict[bytes, bytes], receive: Receive) -> bytes:
-    """Read a body, no further than the cap."""
-    length = headers.get(b"content-length", b"")
-    if length.isdigit() and int(length) > BODY_CAP:
-        raise TooLarge
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > BODY_CAP:
-            raise TooLarge
-        parts.append(part)
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
@@ -138,9 +195,16 @@ def signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
     return any(matches)
 
 
-def shown(headers: dict[bytes, bytes], name: bytes) -> str:
-    """Return a header for the log, cut short, with nothing unprintable."""
-    return headers.get(name, b"").decode("ascii", "replace")[:200].replace("\0", "\ufffd")
+@lru_cache(maxsize=256)
+def mattering(*values: bytes | None) -> bytes:
+    """Return the headers that are kept, as JSON; a hook sends the same ones each time."""
+    told = zip(KEPT_HEADERS, values, strict=True)
+    return to_json({name.decode(): shown(value) for name, value in told if value is not None})
+
+
+def shown(value: bytes) -> str:
+    """Return a header's value, cut short, with nothing unprintable."""
+    return value.decode("ascii", "replace")[:200].replace("\0", "\ufffd")
 
 
 async def respond(send: Send, answer: Answer) -> None:
@@ -151,8 +215,7 @@ async def respond(send: Send, answer: Answer) -> None:
     )
     body = to_json(says)
     kind = b"application/problem+json" if failed else b"application/json"
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    if answer.retry_after:
-        headers.append((b"retry-after", str(answer.retry_after).encode()))
+    length = str(len(body)).encode()
+    headers = [(b"content-type", kind), (b"content-length", length), *answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
