@@ -1,9 +1,11 @@
 """Settle deliveries: decide → remember → queue."""
 
+import asyncio
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 import structlog
@@ -24,12 +26,19 @@ from models.queue import (
     backoff,
     claim_deliveries,
     find_homes,
+    give_back_deliveries,
     queue,
     settle_deliveries,
 )
 from models.store import remember
 
 log = structlog.get_logger()
+
+PORTION_BYTES = 32 * 1024 * 1024
+FORM = b"payload="
+FORM_ENCODED = "the body is form-encoded: choose application/json as the webhook's content type"
+NO_ACCOUNT = "organisation unknown: the payload names no installation, organisation or owner"
+TYPES = {list: "array", str: "string", bool: "boolean", NoneType: "null"}
 
 HOMES = text("""
     select id as key, organization_id from connections where id = any(:connections)
@@ -61,32 +70,62 @@ class Homes:
 
 @dataclass
 class Letter:
-    """A claimed delivery while it is being settled."""
+    """A claimed delivery while it is being settled. `unreadable`: why nobody can be asked."""
 
     waiting: Waiting
     payload: Mapping[str, Any] = field(default_factory=dict)
     account: Account = NOBODY
     organization_id: str | None = None
+    unreadable: str | None = None
     decided: Decided | None = None
     outcome: Outcome | None = None
 
 
 async def settle(engine: AsyncEngine, most: int = 100) -> list[Letter]:
-    """Claim and settle what waits; return the letters settled, none when nothing waited."""
+    """Claim and settle what waits; return the letters settled, none when nothing waited.
+
+    Who is told to stop in the middle gives back what it has claimed.
+    """
     async with engine.begin() as db:
         claimed = await claim_deliveries(db, most)
-    if not claimed:
-        return []
-    letters = [opened(waiting) for waiting in claimed]
+    letters: list[Letter] = []
+    try:
+        for portion in portions(claimed):
+            await settle_portion(engine, portion)
+            letters += portion
+    except asyncio.CancelledError:
+        async with engine.begin() as db:
+            await give_back_deliveries(db, [waiting.id for waiting in claimed])
+        raise
+    return letters
+
+
+async def settle_portion(engine: AsyncEngine, letters: list[Letter]) -> None:
+    """Settle letters together, or one by one where that cannot be; forget what they said."""
     try:
         async with engine.begin() as db:
             await settle_together(db, letters)
-    except DBAPIError as error:
-        log.warning("settling_one_by_one", deliveries=len(letters), error=type(error).__name__)
+    except Exception:
+        log.warning("settling_one_by_one", deliveries=len(letters), exc_info=True)
         await settle_apart(engine, letters)
     for letter in letters:
+        letter.payload = {}
         count(letter)
-    return letters
+
+
+def portions(claimed: Iterable[Waiting]) -> Iterator[list[Letter]]:
+    """Open letters and yield them in portions that fit into the memory, however long they are."""
+    portion: list[Letter] = []
+    size = 0
+    for waiting in claimed:
+        body = unpacked(waiting)
+        portion.append(opened(waiting, body))
+        size += len(body)
+        if size > PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 async def settle_together(db: AsyncConnection, letters: list[Letter]) -> None:
@@ -110,37 +149,49 @@ async def settle_together(db: AsyncConnection, letters: list[Letter]) -> None:
 
 
 async def settle_apart(engine: AsyncEngine, letters: list[Letter]) -> None:
-    """Settle a batch one by one, so that only what Postgres refuses fails."""
+    """Settle a batch one by one, so that only what the store refuses fails."""
     for letter in letters:
         letter.decided = letter.outcome = None
         try:
             async with engine.begin() as db:
                 await settle_together(db, [letter])
-        except DBAPIError as error:
+        except Exception as error:
+            log.exception("delivery_refused", delivery=letter.waiting.delivery_id)
             letter.decided = None
-            letter.outcome = failed(letter, f"the store refused it: {error.orig}")
+            said = error.orig if isinstance(error, DBAPIError) else error
+            letter.outcome = failed(letter, f"the store refused it: {said}")
             async with engine.begin() as db:
                 await settle_deliveries(db, [letter.outcome])
 
 
-def opened(waiting: Waiting) -> Letter:
-    """Read a delivery's body; what cannot be read is parked with the reason."""
+def unpacked(waiting: Waiting) -> bytes:
+    """Return a body as it was sent; an empty one where it cannot be unpacked any more."""
     try:
-        payload = read(zlib.decompress(waiting.body))
-        account = handlers.account(waiting.event, payload)
+        return zlib.decompress(waiting.body)
+    except zlib.error:
+        return b""
+
+
+def opened(waiting: Waiting, body: bytes) -> Letter:
+    """Read a delivery's body; for one that cannot be read the letter says why."""
+    try:
+        payload = read(body)
     except Unreadable as error:
-        return Letter(waiting, outcome=Outcome(waiting.id, DeliveryStatus.PARKED, error=str(error)))
-    return Letter(waiting, payload, account)
+        return Letter(waiting, unreadable=str(error))
+    return Letter(waiting, payload, handlers.account(waiting.event, payload))
 
 
 def read(body: bytes) -> Mapping[str, Any]:
     """Parse a JSON object. NUL, which Postgres cannot keep, becomes U+FFFD."""
+    if body.startswith(FORM):
+        raise Unreadable(FORM_ENCODED)
     try:
         payload = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Unreadable(f"the body is not JSON: {error}") from error
     if not isinstance(payload, dict):
-        raise Unreadable(f"the body is a JSON {type(payload).__name__}, not an object")
+        kind = TYPES.get(type(payload), "number")
+        raise Unreadable(f"the body is a JSON {kind}, not an object")
     return without_nul(payload) if b"\\u0000" in body else payload
 
 
@@ -174,7 +225,7 @@ async def homes_of(db: AsyncConnection, letters: Iterable[Letter]) -> Homes:
         if home := found.get(f"{source}:{key}") or found.get(key):
             homes.known[key] = home
     for letter in letters:
-        if letter.account.founding and not homes.of(letter.account):
+        if letter.account.founding and letter.account.account_id and not homes.of(letter.account):
             home = await founded(db, letter.waiting.source, letter.account)
             homes.known |= dict.fromkeys(letter.account.keys, home)
     return homes
@@ -188,9 +239,10 @@ async def founded(db: AsyncConnection, source: str, account: Account) -> str:
 
 def decide(letter: Letter) -> None:
     """Ask the handlers and write down what became of the letter."""
-    if letter.outcome:
-        return
     waiting, home = letter.waiting, letter.organization_id
+    if letter.unreadable:
+        letter.outcome = outcome(letter, DeliveryStatus.PARKED, error=letter.unreadable)
+        return
     if not known(waiting, letter.payload):
         decided = handlers.decide(
             waiting.source, waiting.event, letter.payload, "", waiting.received_at
@@ -210,7 +262,16 @@ def decide(letter: Letter) -> None:
         log.exception("handler_failed", delivery=waiting.delivery_id, event_name=waiting.event)
         letter.outcome = failed(letter, f"{type(error).__name__}: {error}")
     else:
-        letter.outcome = outcome(letter, DeliveryStatus.SETTLED, decisions=letter.decided.says)
+        settled(letter, letter.decided)
+
+
+def settled(letter: Letter, decided: Decided) -> None:
+    """Settle a letter; one that tells facts of nobody's organisation is parked."""
+    if decided.rows and letter.organization_id is None:
+        letter.decided = None
+        letter.outcome = outcome(letter, DeliveryStatus.PARKED, error=NO_ACCOUNT)
+        return
+    letter.outcome = outcome(letter, DeliveryStatus.SETTLED, decisions=decided.says)
 
 
 def known(waiting: Waiting, payload: Mapping[str, Any]) -> bool:

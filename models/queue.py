@@ -14,6 +14,7 @@ from models.deliveries import DeliveryStatus
 DELIVERY_TRIES = 5
 JOB_TRIES = 8
 LEASE_SECONDS = 60
+CLAIM_BYTES = 32 * 1024 * 1024
 
 
 class Order(Protocol):
@@ -72,13 +73,22 @@ class ClaimedJob:
 
 
 CLAIM_DELIVERIES = text("""
+    with waiting as materialized (
+        select id, next_try_at, octet_length(body) as size from deliveries
+         where status in ('received', 'failed') and next_try_at <= now()
+           and (leased_until is null or leased_until < now())
+         order by next_try_at, id limit :most for update skip locked),
+    running as (
+        select id, sum(size) over (order by next_try_at, id) - size as before from waiting)
     update deliveries set attempts = attempts + 1,
            leased_until = now() + make_interval(secs => :lease)
-     where id in (select id from deliveries
-                   where status in ('received', 'failed') and next_try_at <= now()
-                     and (leased_until is null or leased_until < now())
-                   order by next_try_at, id limit :most for update skip locked)
+     where id in (select id from running where before < :bytes)
     returning id, source, delivery_id, event, body, received_at, attempts
+""")
+
+GIVE_BACK_DELIVERIES = text("""
+    update deliveries set attempts = attempts - 1, leased_until = null
+     where id = any(:ids) and leased_until is not null
 """)
 
 SETTLE = text("""
@@ -163,9 +173,18 @@ FORGET_JOBS = text("""
 
 
 async def claim_deliveries(db: AsyncConnection, most: int = 100) -> list[Waiting]:
-    """Claim what waits, oldest first, under a lease that a killed worker lets run out."""
-    rows = await db.execute(CLAIM_DELIVERIES, {"most": most, "lease": LEASE_SECONDS})
+    """Claim what waits, oldest first, under a lease that a killed worker lets run out.
+
+    Of long bodies fewer are claimed, so that they fit into the memory.
+    """
+    bound = {"most": most, "lease": LEASE_SECONDS, "bytes": CLAIM_BYTES}
+    rows = await db.execute(CLAIM_DELIVERIES, bound)
     return sorted((Waiting(*row) for row in rows), key=lambda waiting: waiting.id)
+
+
+async def give_back_deliveries(db: AsyncConnection, ids: Sequence[int]) -> None:
+    """End the leases of claimed deliveries that were not settled; the try does not count."""
+    await db.execute(GIVE_BACK_DELIVERIES, {"ids": list(ids)})
 
 
 async def settle_deliveries(db: AsyncConnection, outcomes: Iterable[Outcome]) -> None:
