@@ -16,10 +16,11 @@ PATIENCE_SECONDS = 5
 
 
 def arq(url: str) -> ArqRedis:
-    """Open arq's client for a Redis address; it connects when used, and waits for little."""
-    client: ArqRedis = ArqRedis.from_url(
-        url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS
-    )
+    """Open arq's client for a Redis address; it connects when it is first used.
+
+    No `socket_timeout`: with one, redis-py may swallow a cancellation (before Python 3.12).
+    """
+    client: ArqRedis = ArqRedis.from_url(url, socket_connect_timeout=PATIENCE_SECONDS)
     return client
 
 
@@ -58,7 +59,8 @@ class Hints:
     async def send(self, redis: ArqRedis) -> None:
         """Send one hint; the sweeper finds the work without it, so a failure is said only once."""
         try:
-            await redis.enqueue_job("wake", INGEST)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await redis.enqueue_job("wake", INGEST)
             self.silent = False
         except (RedisError, OSError) as error:
             if not self.silent:

@@ -43,7 +43,8 @@ class Lane:
         """Drain for ever; a failure is logged and tried again, it never ends the lane."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.due.wait(), self.sweep_seconds)
+                async with asyncio.timeout(self.sweep_seconds):
+                    await self.due.wait()
             self.due.clear()
             try:
                 while await self.drain():
