@@ -23,6 +23,7 @@ def engine(url: str, *, pool_size: int = 8, name: str = "veelocity") -> AsyncEng
         pool_size=pool_size,
         max_overflow=4,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"application_name": name, "options": "-c timezone=UTC"},
     )
 
