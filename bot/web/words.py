@@ -115,7 +115,7 @@ def decided(decisions: Iterable[Mapping[str, Any]]) -> list[str]:
     notes, kept, orders = list[str](), Counter[str](), dict[str, None]()
     for decision in decisions:
         if "note" in decision:
-            notes.append(str(decision["note"]))
+            notes.append(str(decision["note"]).removesuffix("."))
         elif "job" in decision:
             orders[str(decision["job"]).replace("_", " ")] = None
         else:
