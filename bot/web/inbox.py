@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import struct
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from isal import isal_zlib
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -114,7 +114,7 @@ def packed(element: int, items: Sequence[bytes]) -> bytes:
 def columns_of(envelopes: Sequence[Envelope]) -> tuple[Packed, ...]:
     """Return a batch as one array a column."""
     texts = zip(*((e.source, e.delivery_id, e.event, e.headers) for e in envelopes), strict=True)
-    bodies = [zlib.compress(e.body, 1) for e in envelopes]
+    bodies = [isal_zlib.compress(e.body, 1) for e in envelopes]
     return (
         *(PackedTexts(packed(TEXT, column)) for column in texts),
         PackedByteas(packed(BYTEA, bodies)),
