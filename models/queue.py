@@ -130,14 +130,20 @@ QUEUE = text("""
                       arguments = jobs.arguments || excluded.arguments, next_try_at = now()
 """)
 
+# A job whose tries are used up and that runs still has killed its worker each time.
 CLAIM_JOBS = text("""
+    with free as materialized (
+        select id, attempts < :tries as hopeful from jobs
+         where lane = :lane and status in ('waiting', 'running') and next_try_at <= now()
+           and (leased_until is null or leased_until < now())
+         order by next_try_at, id limit :most for update skip locked),
+    lost as (
+        update jobs set status = 'parked', finished_at = now(), leased_until = null,
+               error = 'its worker ended ' || attempts || ' times while it ran'
+         where id in (select id from free where not hopeful))
     update jobs set status = 'running', attempts = attempts + 1, heartbeat_at = now(),
            leased_until = now() + make_interval(secs => :lease)
-     where id in (select id from jobs
-                   where lane = :lane and status in ('waiting', 'running')
-                     and next_try_at <= now()
-                     and (leased_until is null or leased_until < now())
-                   order by next_try_at, id limit :most for update skip locked)
+     where id in (select id from free where hopeful)
     returning id, organization_id, name, key, arguments, since, attempts
 """)
 
@@ -161,7 +167,8 @@ PUT_BACK_JOB = text("""
     update jobs
        set status = case when exists (select from younger) then 'done' else :status end,
            error = :error, leased_until = null, attempts = attempts - :forgiven,
-           finished_at = case when :status = 'parked' then now() end,
+           finished_at = case when :status = 'parked' or exists (select from younger)
+                              then now() end,
            next_try_at = now() + make_interval(secs => :seconds)
      where id = :id
 """)
@@ -225,9 +232,10 @@ async def queue(db: AsyncConnection, jobs: Iterable[Order], organization_id: str
 
 
 async def claim_jobs(db: AsyncConnection, lane: str, most: int = 4) -> list[ClaimedJob]:
-    """Claim jobs of a lane that wait, or whose worker let its lease run out."""
-    rows = await db.execute(CLAIM_JOBS, {"lane": lane, "most": most, "lease": LEASE_SECONDS})
-    return [ClaimedJob(*row) for row in rows]
+    """Claim jobs of a lane that wait, or whose worker let its lease run out, oldest first."""
+    bound = {"lane": lane, "most": most, "lease": LEASE_SECONDS, "tries": JOB_TRIES}
+    rows = await db.execute(CLAIM_JOBS, bound)
+    return sorted((ClaimedJob(*row) for row in rows), key=lambda job: job.id)
 
 
 async def heartbeat(db: AsyncConnection, job_id: int) -> None:

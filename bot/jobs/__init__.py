@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import metrics
@@ -75,6 +76,9 @@ async def do(surroundings: Surroundings, claimed: ClaimedJob) -> None:
         await JOBS[claimed.name](surroundings, claimed)
         async with surroundings.engine.begin() as db:
             await finish_job(db, claimed.id)
+    except asyncio.CancelledError:
+        await back(surroundings.engine, claimed, "its worker was told to stop", 0, forgive=True)
+        raise
     except PutOff as off:
         outcome = "put_off"
         seconds = max((off.until - datetime.now(UTC)).total_seconds(), 1)
@@ -97,14 +101,18 @@ async def do(surroundings: Surroundings, claimed: ClaimedJob) -> None:
 async def back(
     engine: AsyncEngine, claimed: ClaimedJob, why: str, seconds: float, *, forgive: bool = False
 ) -> None:
-    """Put a job back in a transaction of its own."""
-    async with engine.begin() as db:
-        await put_back(db, claimed, why, seconds, forgive=forgive)
+    """Put a job back in a transaction of its own, and once more where one of its key came first."""
+    for _ in range(2):
+        with contextlib.suppress(IntegrityError):
+            async with engine.begin() as db:
+                await put_back(db, claimed, why, seconds, forgive=forgive)
+            return
 
 
 async def beat(engine: AsyncEngine, job_id: int) -> None:
-    """Renew a job's lease for as long as it is worked on."""
+    """Renew a job's lease for as long as it is worked on; Postgres may be away for a while."""
     while True:
         await asyncio.sleep(LEASE_SECONDS / 3)
-        async with engine.begin() as db:
-            await heartbeat(db, job_id)
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with engine.begin() as db:
+                await heartbeat(db, job_id)
