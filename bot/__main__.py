@@ -11,11 +11,15 @@ from typing import Annotated
 import typer
 
 cli = typer.Typer(
-    help="Veelocity measures delivery from webhooks, and develops the issues labelled for it.",
+    help="Veelocity measures software delivery from webhooks, as it happens.",
+    epilog="Exit codes: 0 done, 1 nothing to do or refused, 2 wrong usage, 3 failed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+DAY = "%Y-%m-%d"
+TIMES = [DAY, *(f"{DAY}{gap}%H:%M{rest}" for gap in "T " for rest in ("", ":%S", "%z", ":%S%z"))]
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
 
@@ -68,10 +72,14 @@ def migrate(
 
 @cli.command("create-user")
 def create_user(
-    email: str,
-    admin: Annotated[bool, typer.Option("--admin", help="operator of this Veelocity")] = False,
-    organization: Annotated[str | None, typer.Option(help="login of an organisation")] = None,
-    role: Annotated[str, typer.Option(help="viewer, manager or admin")] = "viewer",
+    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    admin: Annotated[
+        bool, typer.Option("--admin", help="operator of this Veelocity, and admin there")
+    ] = False,
+    organization: Annotated[
+        str | None, typer.Option(metavar="LOGIN", help="organisation they belong to")
+    ] = None,
+    role: Annotated[str, typer.Option(help="viewer, manager or admin of it")] = "viewer",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="read the password from standard input")
     ] = False,
@@ -85,7 +93,9 @@ def create_user(
 
 @cli.command()
 def deliveries(
-    status: Annotated[str | None, typer.Option(help="received, settled, ignored …")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="received, settled, ignored, failed or parked")
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="failed and parked only")] = False,
     limit: Annotated[int, typer.Option(min=0, help="how many; 0: all")] = 20,
     as_json: Json = False,
@@ -98,17 +108,28 @@ def deliveries(
 
 @cli.command()
 def replay(
-    ids: Annotated[list[str] | None, typer.Argument(help="ids of deliveries")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None,
     file: Annotated[
         Path | None,
         typer.Option(help="NDJSON of {headers, body}, or a folder of <event>.<…>.json"),
     ] = None,
-    since: Annotated[datetime | None, typer.Option(help="all received since a time")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=TIMES, metavar="TIME", help="all received since, as 2026-09-30T14:00 (local)"
+        ),
+    ] = None,
     organization: Annotated[
-        str | None, typer.Option(help="login that deliveries of --file without a home belong to")
+        str | None,
+        typer.Option(
+            metavar="LOGIN", help="whose those of --file are that no known installation sent"
+        ),
     ] = None,
 ) -> None:
-    """Decide deliveries again: by id, since a time, or from a file of recorded ones."""
+    """Decide deliveries again: by id, since a time, or from a file of recorded ones.
+
+    An id is the number that `deliveries` shows, or the source's own.
+    """
     from bot.commands import replay_deliveries
 
     replay_deliveries(ids or [], file, since, organization)
@@ -117,9 +138,16 @@ def replay(
 @cli.command()
 def metrics(
     scope: Annotated[str, typer.Argument(metavar="REPO|ORGANISATION")],
-    days: Annotated[int, typer.Option(min=1, max=1826, help="days up to today")] = 30,
-    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=1826, help="days up to --end, without --start")
+    ] = 30,
+    start: Annotated[
+        datetime | None, typer.Option(formats=[DAY], metavar="DATE", help="first day")
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option(formats=[DAY], metavar="DATE", help="last day, included; today without it"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the DORA metrics of a repository or organisation (the same body as the API's)."""
@@ -147,6 +175,11 @@ def ended(error: Exception) -> int:
         return 1
     import traceback
 
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, OperationalError):
+        typer.echo(f"Postgres did not do it: {str(error.orig).strip()}", err=True)
+        return 3
     traceback.print_exception(error)
     typer.echo(f"Failed: {error}", err=True)
     return 3

@@ -2,36 +2,55 @@
 
 import asyncio
 import json
+import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
-from sqlalchemy import text
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.local import kept_secret, stores
-from bot.settings import Settings, load
+from bot.sample.staging import Stage, as_sample
+from bot.settings import Settings, load, running_here
+from bot.web.words import decided, duration
 from models.errors import Refused
 from models.store import engine
 
 T = TypeVar("T")
+Row = dict[str, Any]
 
-MARKS = {"settled": "●", "ignored": "○", "received": "…", "failed": "▲", "parked": "■"}
+MARKS = {"received": "…", "settled": "●", "ignored": "○", "failed": "▲", "parked": "■"}
+SHOWN_REPLAYED = 25
 
-LISTED = text("""
+NO_STORE = (
+    "DATABASE_URL is not set, and there is no {home} of `demo` or `dev` here. Set DATABASE_URL, or"
+    " VEELOCITY_HOME for an embedded store."
+)
+NOT_MIGRATED = "The schema of the store is not this version's: run `python -m bot migrate` first."
+NOWHERE = "They belong to no organisation yet and will see none: add --organization LOGIN."
+NEW_HERE = "{login} has not installed the GitHub App yet; its members see it once it has."
+
+LISTED = """
     select d.id, d.source, d.delivery_id, d.event, d.action, o.login as organization, d.status,
            d.received_at, d.settled_at, d.attempts, d.error, d.decisions
       from deliveries d left join organizations o on o.id = d.organization_id
-     where (:any or d.status = any(:statuses))
+     where {where}
      order by d.received_at desc, d.id desc limit :most
-""")
+"""
+NEWEST = text(LISTED.format(where=":any or d.status = any(:statuses)"))
+THESE = text(LISTED.format(where="d.id = any(:ids)"))
 SCOPES = text("""
     select r.organization_id, r.id as repository_id, r.full_name as name
       from repositories r where lower(r.full_name) = lower(:name) or r.id = :name
@@ -42,133 +61,215 @@ SCOPES = text("""
 
 
 def with_store(do: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
-    """Run something with the store open: the one that is set, else the embedded one."""
+    """Run something with the store open: the one that is set, else the embedded one.
+
+    Its settings are those of the `demo` or `dev` that the embedded store belongs to.
+    """
     settings = load()
-    if not settings.database_url and not settings.veelocity_home.is_dir():
-        raise Refused(
-            f"DATABASE_URL is not set, and there is no {settings.veelocity_home} of `make dev`."
-        )
-    with stores(settings) as (url, _):
+    check_store(settings)
+    with stores(settings) as (url, redis_url):
+        told = as_at_home(settings, redis_url)
 
         async def opened() -> T:
             async with opened_store(url) as store:
-                return await do(store, settings)
+                return await do(store, told)
 
         return asyncio.run(opened())
 
 
+def check_store(settings: Settings) -> None:
+    """Refuse to make an embedded store that nobody asked for."""
+    asked = settings.database_url or "veelocity_home" in settings.model_fields_set
+    if not asked and not settings.veelocity_home.is_dir():
+        raise Refused(NO_STORE.format(home=settings.veelocity_home))
+
+
+def as_at_home(settings: Settings, redis_url: str | None) -> Settings:
+    """Return settings as the processes of VEELOCITY_HOME have them."""
+    more: Row = {"redis_url": redis_url and SecretStr(redis_url)}
+    kept = settings.veelocity_home / "secret_key"
+    if kept.exists() or not settings.database_url:
+        more["secret_key"] = kept_secret(kept, settings.secret_key)
+    told = running_here(settings).model_copy(update=more)
+    stage = Stage(settings.veelocity_home)
+    return as_sample(told, stage) if stage.there and not settings.database_url else told
+
+
 @asynccontextmanager
 async def opened_store(url: str) -> AsyncIterator[AsyncEngine]:
-    """Open an engine for one command."""
+    """Open an engine for one command; raise Refused where the schema is another version's."""
     store = engine(url, pool_size=2, name="command")
     try:
         yield store
+    except ProgrammingError as error:
+        if isinstance(error.orig, UndefinedTable | UndefinedColumn):
+            raise Refused(NOT_MIGRATED) from error
+        raise
     finally:
         await store.dispose()
 
 
 def migrate_store(*, sql: bool) -> None:
     """Bring the schema up to date, or print what would."""
-    from bot.schema import migrate, print_sql
+    from bot.schema import migrate, newest_revision, print_sql
 
     if sql:
         print_sql()
         return
-    with stores(load()) as (url, _):
+    settings = load()
+    check_store(settings)
+    with stores(settings) as (url, _):
         migrate(url)
-    typer.echo("The schema is up to date.")
+    where = f"in {settings.veelocity_home}"
+    if settings.database_url:
+        where = f"at {make_url(url).render_as_string(hide_password=True)}"
+    typer.echo(f"The schema {where} is up to date: revision {newest_revision()}.")
 
 
 def make_user(
     email: str, *, admin: bool, organization: str | None, role: str, password: str | None
 ) -> None:
     """Make an account; without a password print a link that signs in once."""
-    from bot.web.accounts import create_user
+    from bot.web.accounts import create_user, memberships
     from bot.web.sessions import sign_in_link
 
-    async def make(store: AsyncEngine, settings: Settings) -> str:
+    async def make(store: AsyncEngine, settings: Settings) -> Iterator[str]:
         async with store.begin() as db:
             user = await create_user(
                 db, email, password=password, admin=admin, organization=organization, role=role
             )
-            if password is not None:
-                return f"{user.email} can sign in at {settings.public_url}/sign-in"
-            token = await sign_in_link(db, user)
-            return f"{user.email} can sign in once: {settings.public_url}/sign-in/{token}"
+            theirs = await memberships(db, user.id)
+            token = await sign_in_link(db, user) if password is None else None
+        return said_of_user(user, theirs, settings.public_url, token)
 
-    typer.echo(with_store(make))
+    for line in with_store(make):
+        typer.echo(line)
+
+
+def said_of_user(
+    user: Any, theirs: Sequence[Any], address: str, token: str | None
+) -> Iterator[str]:
+    """Say who may sign in how, and what they will see."""
+    yield f"{user.email} can sign in " + (
+        f"once: {address}/sign-in/{token}" if token else f"with the password: {address}/sign-in"
+    )
+    if user.operator:
+        yield "Operator of this Veelocity: sees every delivery and may open /setup."
+    for place in theirs:
+        yield f"{place.role.capitalize()} of {place.login}."
+        if not place.organization_id.startswith("github:"):
+            yield NEW_HERE.format(login=place.login)
+    if not theirs:
+        yield NOWHERE
 
 
 def list_deliveries(*, status: str | None, failed: bool, limit: int, as_json: bool) -> None:
     """Print the inbox, newest first."""
     if status is not None and status not in MARKS:
         raise typer.BadParameter(f"--status is one of {', '.join(MARKS)}")
+    if status and failed:
+        raise typer.BadParameter("say one: --status or --failed")
     statuses = ["failed", "parked"] if failed else [status] if status else []
+    bound = {"any": not statuses, "statuses": statuses, "most": limit or None}
 
-    async def ask(store: AsyncEngine, _: Settings) -> list[dict[str, Any]]:
-        bound = {"any": not statuses, "statuses": statuses, "most": limit or None}
+    async def ask(store: AsyncEngine, _: Settings) -> list[Row]:
         async with store.connect() as db:
-            return [dict(row) for row in (await db.execute(LISTED, bound)).mappings()]
+            return [dict(row) for row in (await db.execute(NEWEST, bound)).mappings()]
 
     rows = with_store(ask)
     if as_json:
         sys.stdout.write(to_json(rows, indent=2).decode() + "\n")
         return
     if not rows:
-        typer.echo("No delivery has come yet." if not statuses else "No such delivery.")
+        typer.echo(f"No delivery is {' or '.join(statuses)}." if statuses else "None has come yet.")
         raise typer.Exit(1)
-    Console().print(inbox_table(rows))
+    print_inbox(rows)
 
 
-def inbox_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return deliveries as a table for a terminal."""
-    table = Table("id", "received", "event", "organisation", "status", "decided", box=None)
+def print_inbox(rows: Sequence[Row]) -> None:
+    """Print deliveries, two lines each, cut to the width of a terminal but whole into a pipe."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in inbox_lines(rows):
+        typer.echo(f"{line[: width - 1]}…" if width and len(line) > width else line)
+
+
+def inbox_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield deliveries as lines: when it came, its status, event and organisation; what followed.
+
+    Times are UTC.
+    """
+    numbers = max(len(str(row["id"])) for row in rows)
+    events = max(len(called(row)) for row in rows)
+    columns = f"{'id':>{numbers}}  {'received (UTC)':19}  {'status':10}  {'event':{events}}"
+    yield f"{columns}  organisation"
     for row in rows:
-        event = f"{row['event']}.{row['action']}" if row["action"] else row["event"]
-        table.add_row(
-            str(row["id"]),
-            f"{row['received_at']:%Y-%m-%d %H:%M:%S}",
-            event,
-            row["organization"] or "–",
-            f"{MARKS[row['status']]} {row['status']}",
-            row["error"] or "; ".join(in_words(decision) for decision in row["decisions"]) or "–",
+        received = row["received_at"].astimezone(UTC)
+        status = f"{MARKS[row['status']]} {row['status']}"
+        yield (
+            f"{row['id']:>{numbers}}  {received:%Y-%m-%d %H:%M:%S}  {status:10}"
+            f"  {called(row):{events}}  {row['organization'] or '–'}"
         )
-    return table
+        if says := row["error"] or "; ".join(decided(row["decisions"])):
+            yield f"{'':>{numbers}}  {' '.join(says.split())}"
 
 
-def in_words(decision: dict[str, Any]) -> str:
-    """Return one decision as people read it."""
-    if "note" in decision:
-        return str(decision["note"])
-    if "job" in decision:
-        return f"queue {decision['job']}"
-    return f"remember {decision['remember']} {decision['id']}"
+def called(row: Row) -> str:
+    """Return the event with its action."""
+    return f"{row['event']}.{row['action']}" if row["action"] else str(row["event"])
 
 
 def replay_deliveries(
     ids: Sequence[str], file: Path | None, since: datetime | None, organization: str | None
 ) -> None:
     """Decide deliveries again here and now, and say what became of them."""
-    from bot.replaying import again, from_file
+    from bot.jobs import Surroundings
+    from bot.queue import opened
+    from bot.replaying import Replayed, again, from_file
+    from bot.vault import Vault
 
     if sum(map(bool, (ids, file, since))) != 1:
         raise typer.BadParameter("say which: ids, --since TIME, or --file PATH")
     if organization and not file:
         raise typer.BadParameter("--organization goes with --file")
 
-    async def do(store: AsyncEngine, settings: Settings) -> dict[str, int]:
-        keys = kept_secret(settings.veelocity_home / "secret_key", settings.secret_key)
-        told = settings.model_copy(update={"secret_key": keys})
-        if file:
-            return await from_file(store, told, file, organization)
-        return await again(store, told, ids, since)
+    async def do(store: AsyncEngine, settings: Settings) -> tuple[Replayed, list[Row]]:
+        redis = opened(settings.redis_address) if settings.redis_address else stand_in()
+        surroundings = Surroundings(settings, store, redis, Vault(settings.secret_keys))
+        with Progress(console=Console(stderr=True), transient=True) as shown:
+            bar = shown.add_task("Deciding", total=None, visible=sys.stderr.isatty())
 
-    counts = with_store(do)
-    if not counts:
+            def progress(done: int, total: int) -> None:
+                shown.update(bar, completed=done, total=total)
+
+            if file:
+                replayed = await from_file(surroundings, file, organization, progress)
+            else:
+                replayed = await again(surroundings, ids, since, progress)
+        await redis.aclose()
+        async with store.connect() as db:
+            bound = {"ids": list(replayed.ids), "most": SHOWN_REPLAYED}
+            return replayed, [dict(row) for row in (await db.execute(THESE, bound)).mappings()]
+
+    replayed, rows = with_store(do)
+    if not replayed.ids:
         typer.echo("There was nothing to replay.")
         raise typer.Exit(1)
-    typer.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
-    typer.echo("What each decided: python -m bot deliveries --limit 0")
+    total = len(replayed.ids)
+    if total <= SHOWN_REPLAYED:
+        print_inbox(rows)
+    counts = (f"{many} {status}" for status, many in sorted(replayed.statuses.items()))
+    typer.echo(f"{total} decided: {', '.join(counts)}.")
+    if replayed.repeated:
+        typer.echo(f"{replayed.repeated} had been delivered before and were decided again.")
+    if file and total > SHOWN_REPLAYED:
+        typer.echo(f"What each decided: python -m bot deliveries --limit {total}, or /deliveries.")
+
+
+def stand_in() -> Any:
+    """Return what takes Redis' place where there is none."""
+    from fakeredis import FakeAsyncRedis
+
+    return FakeAsyncRedis()
 
 
 def print_metrics(
@@ -216,8 +317,6 @@ def dates(
 
 def metrics_table(body: Any) -> Table:
     """Return the metrics as a table for a terminal."""
-    from bot.web.words import duration
-
     frequency, lead = body["deployment_frequency"], body["change_lead_time"]
     table = Table(
         "metric", "value", "level", "n", box=None, title=title(body), title_justify="left"

@@ -1,21 +1,33 @@
 """`demo` and `dev`: everything on this machine, from nothing, in one process tree."""
 
+import errno
 import secrets
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
 from pydantic import SecretStr
 
 from bot import embedded
-from bot.processes import Command, run_tree
+from bot.processes import NOW, Command, locked, run_tree
+from bot.sample.staging import NOTE as SAMPLE_NOTE
+from bot.sample.staging import staged
 from bot.schema import migrate
-from bot.settings import Settings, environment, load
+from bot.settings import ADDRESS, Settings, environment, load
+from models.errors import Refused
 
 WITHOUT_REDIS = "No Redis was found: the worker runs inside the web process, on a stand-in."
+RUNS_ALREADY = (
+    "It runs already{where}. Stop that one first, or set VEELOCITY_HOME to another folder."
+)
+GIVEN_STORE = "DATABASE_URL is set: the sample organisation goes into that database."
+SAMPLE_HERE = (
+    "{home} holds the sample organisation of `demo` as well."
+    " For a store without it set VEELOCITY_HOME to another folder."
+)
 
 
 def run(*, sample: bool) -> int:
@@ -23,22 +35,59 @@ def run(*, sample: bool) -> int:
     settings = load()
     home = settings.veelocity_home.absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    typer.echo("Starting Postgres and Redis …")
-    with stores(settings) as (database_url, redis_url):
-        migrate(database_url)
-        told = settings.model_copy(
-            update={
-                "database_url": SecretStr(database_url),
-                "redis_url": SecretStr(redis_url) if redis_url else None,
-                "secret_key": kept_secret(home / "secret_key", settings.secret_key),
-                "webhook_secret": kept_secret(home / "webhook_secret", settings.webhook_secret),
-                "port": free_port(settings.host, settings.port),
-                "log_level": "WARNING" if sample else settings.log_level,
-            }
-        )
-        if not redis_url:
-            typer.echo(WITHOUT_REDIS)
-        return run_tree(list(commands(told, home, sample=sample)), say=typer.echo)
+    with alone(home):
+        for line in warnings(settings, home, sample=sample):
+            typer.echo(line)
+        typer.echo("Starting Postgres and Redis …")
+        with stores(settings) as (database_url, redis_url):
+            migrate(database_url)
+            told = settings.model_copy(
+                update={
+                    "veelocity_home": home,
+                    "database_url": SecretStr(database_url),
+                    "redis_url": SecretStr(redis_url) if redis_url else None,
+                    "secret_key": kept_secret(home / "secret_key", settings.secret_key),
+                    "webhook_secret": kept_secret(home / "webhook_secret", settings.webhook_secret),
+                    "port": free_port(settings.host, settings.port),
+                    "log_level": quiet(settings) if sample else settings.log_level,
+                }
+            )
+            (home / ADDRESS).write_text(told.local_url)
+            if not redis_url:
+                typer.echo(WITHOUT_REDIS)
+            code = run_tree(list(commands(told, home, sample=sample)), say=typer.echo)
+    if code == 0:
+        typer.echo(f"Stopped. The data stays in {settings.veelocity_home}.")
+    return code
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold a home for this process tree; raise Refused where another one has it."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(home / "running", NOW))
+        except BlockingIOError:
+            path = home / ADDRESS
+            where = f" at {path.read_text()}" if path.exists() else ""
+            raise Refused(RUNS_ALREADY.format(where=where)) from None
+        try:
+            yield
+        finally:
+            (home / ADDRESS).unlink(missing_ok=True)
+
+
+def warnings(settings: Settings, home: Path, *, sample: bool) -> Iterator[str]:
+    """Yield what may surprise about the store that will be used."""
+    if sample and settings.database_url:
+        yield GIVEN_STORE
+    if not sample and not settings.database_url and (home / SAMPLE_NOTE).exists():
+        yield SAMPLE_HERE.format(home=settings.veelocity_home)
+
+
+def quiet(settings: Settings) -> str:
+    """Return the level at which the demo logs: warnings, unless somebody asked for another."""
+    return settings.log_level if "log_level" in settings.model_fields_set else "WARNING"
 
 
 @contextmanager
@@ -68,6 +117,7 @@ def kept_secret(path: Path, given: SecretStr) -> SecretStr:
     if given.get_secret_value():
         return given
     if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(32))
     return SecretStr(path.read_text().strip())
@@ -75,13 +125,21 @@ def kept_secret(path: Path, given: SecretStr) -> SecretStr:
 
 def free_port(host: str, wanted: int) -> int:
     """Return the wanted port, or a free one where somebody else listens there."""
-    with socket.socket() as trial:
+    try:
+        return bound_port(host, wanted)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise Refused(f"Cannot listen on {host}, port {wanted}: {error.strerror}.") from None
+    free = bound_port(host, 0)
+    typer.echo(f"Port {wanted} is taken; using {free}.")
+    return free
+
+
+def bound_port(host: str, port: int) -> int:
+    """Try to listen on a port, 0 being any; return it."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, wanted))
-        except OSError:
-            trial.bind((host, 0))
-            typer.echo(f"Port {wanted} is taken; using {trial.getsockname()[1]}.")
+        trial.bind((host, port))
         return int(trial.getsockname()[1])
 
 
@@ -89,8 +147,6 @@ def commands(settings: Settings, home: Path, *, sample: bool) -> Iterator[Comman
     """Yield the processes of the tree, in the order in which they start."""
     python = (sys.executable, "-m")
     if sample:
-        from bot.sample.staging import staged
-
         settings = staged(settings, home)
     inherited = environment(settings)
     if sample:

@@ -3,9 +3,9 @@
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.errors import Refused
@@ -16,9 +16,11 @@ SECRETS_IN_FILES = (
     "SECRET_KEY",
     "PRIVATE_KEY",
     "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_PREVIOUS",
     "GITHUB_CLIENT_SECRET",
-    "SMTP_URL",
 )
+ADDRESS = "address"
+ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 class Settings(BaseSettings):
@@ -35,7 +37,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = SecretStr("")
     app_id: int | None = None
     private_key: SecretStr | None = None
-    private_key_path: Path | None = None
+    private_key_path: Annotated[Path | None, Field(validate_default=True)] = None
     webhook_secret: SecretStr = SecretStr("")
     webhook_secret_previous: SecretStr = SecretStr("")
     github_client_id: str | None = None
@@ -78,14 +80,15 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
-    @model_validator(mode="after")
-    def app_is_whole(self) -> Self:
-        """An app id without its key cannot sign anything."""
-        if self.app_id and not (self.private_key or self.private_key_path):
+    @field_validator("private_key_path")
+    @classmethod
+    def key_is_there(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        """Refuse a file that is not there, and an app id without its key: it cannot sign."""
+        if value and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        if info.data.get("app_id") and not (value or info.data.get("private_key", True)):
             raise ValueError("APP_ID is set, so PRIVATE_KEY or PRIVATE_KEY_PATH is needed as well")
-        if self.private_key_path and not self.private_key_path.is_file():
-            raise ValueError(f"PRIVATE_KEY_PATH: there is no file {self.private_key_path}")
-        return self
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -113,7 +116,13 @@ class Settings(BaseSettings):
     @property
     def public_url(self) -> str:
         """The address people and GitHub reach us at."""
-        return self.base_url or f"http://{self.host}:{self.port}"
+        return self.base_url or self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """The address this machine reaches the web process at."""
+        host = ANYWHERE.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def secure(self) -> bool:
@@ -155,6 +164,8 @@ def load(**overrides: Any) -> Settings:
             from_files[name.lower()] = Path(path).read_text().strip()
         except OSError as error:
             faults.append(f"{name}_FILE: {error.strerror}: {path}")
+        except UnicodeDecodeError:
+            faults.append(f"{name}_FILE: not a text: {path}")
     try:
         settings = Settings(**(from_files | overrides))
     except ValidationError as error:
@@ -171,6 +182,14 @@ def fault(detail: Any) -> str:
     return f"{name}: {said}" if name else said
 
 
+def running_here(settings: Settings) -> Settings:
+    """Return settings with the address of the `demo` or `dev` that runs in VEELOCITY_HOME."""
+    path = settings.veelocity_home / ADDRESS
+    if settings.base_url or settings.database_url or not path.is_file():
+        return settings
+    return settings.model_copy(update={"base_url": path.read_text().strip()})
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment for a child process: ours, with what was decided since written in."""
     decided = {
@@ -183,7 +202,10 @@ def environment(settings: Settings) -> dict[str, str]:
         "GITHUB_API_URL": settings.github_api_url,
         "SAMPLE_DATA": "1" if settings.sample_data else "",
         "APP_ID": str(settings.app_id or ""),
-        "PRIVATE_KEY": settings.private_key.get_secret_value() if settings.private_key else "",
+        "PRIVATE_KEY": settings.private_key_pem or "",
+        "PRIVATE_KEY_PATH": "",
         "VEELOCITY_HOME": str(settings.veelocity_home),
+        "LOG_LEVEL": settings.log_level,
     }
-    return {**os.environ, **decided}
+    from_files = {f"{name}_FILE": "" for name in SECRETS_IN_FILES if name in decided}
+    return {**os.environ, **from_files, **decided}

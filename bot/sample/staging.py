@@ -32,6 +32,11 @@ class Stage:
 
     home: Path
 
+    @property
+    def there(self) -> bool:
+        """Whether a demo was ever started in this folder."""
+        return (self.home / NOTE).exists()
+
     def note(self) -> Note:
         """Return what was noted; on the first start, that the story ends now."""
         path = self.home / NOTE
@@ -64,14 +69,19 @@ class Stage:
 def staged(settings: Settings, home: Path) -> Settings:
     """Return settings that speak to the stand-in for GitHub's API, as the sample's app."""
     stage = Stage(home)
-    noted = stage.note().model_copy(update={"port": loopback_port()})
-    stage.keep(noted)
+    stage.keep(stage.note().model_copy(update={"port": loopback_port()}))
+    return as_sample(settings, stage)
+
+
+def as_sample(settings: Settings, stage: Stage) -> Settings:
+    """Return settings of the sample's app, with the stand-in at the port that was noted."""
     return settings.model_copy(
         update={
             "sample_data": True,
             "app_id": APP_ID,
             "private_key": SecretStr(stage.key()),
-            "github_api_url": f"http://127.0.0.1:{noted.port}",
+            "private_key_path": None,
+            "github_api_url": f"http://127.0.0.1:{stage.note().port}",
         }
     )
 

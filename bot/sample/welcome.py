@@ -1,6 +1,8 @@
 """The last process of `demo` and `dev`: waits for the app, tells the story, says where to look."""
 
 import asyncio
+import contextlib
+import signal
 import time
 from collections.abc import Awaitable, Callable
 
@@ -22,10 +24,17 @@ from models.store import engine
 PATIENCE_SECONDS = 60
 LINK_MINUTES = 60
 PERSON = "you@localhost"
+SAMPLE, SAMPLE_ZONE = "acme", "Europe/Berlin"
 
 WAITING = text("""
     select (select count(*) from deliveries where status in ('received', 'failed'))
          + (select count(*) from jobs where status in ('waiting', 'running'))
+""")
+
+MEASURED_IN = text("""
+    insert into organization_settings (organization_id, time_zone)
+    select id, :zone from organizations where login = :login
+        on conflict (organization_id) do nothing
 """)
 
 
@@ -37,7 +46,9 @@ async def welcome(settings: Settings) -> None:
         if settings.sample_data:
             await tell(settings, opened)
         async with opened.begin() as db:
-            organization = "acme" if settings.sample_data else None
+            organization = SAMPLE if settings.sample_data else None
+            if organization:
+                await db.execute(MEASURED_IN, {"login": organization, "zone": SAMPLE_ZONE})
             user = await create_user(db, PERSON, name="You", admin=True, organization=organization)
             token = await sign_in_link(db, user, minutes=LINK_MINUTES)
     finally:
@@ -76,7 +87,7 @@ async def tell(settings: Settings, opened: AsyncEngine) -> None:
         delivering = progress.add_task("Delivering, signed", total=len(deliveries))
         counts = await replay(
             deliveries,
-            f"{settings.public_url}/webhooks/github",
+            f"{settings.local_url}/webhooks/github",
             settings.webhook_secrets[0],
             on_progress=lambda done: progress.update(delivering, completed=done),
         )
@@ -97,7 +108,7 @@ async def answers(settings: Settings) -> bool:
     """Tell whether the web process is ready."""
     try:
         async with httpx.AsyncClient() as client:
-            return (await client.get(f"{settings.public_url}/readyz")).status_code == 200
+            return (await client.get(f"{settings.local_url}/readyz")).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -126,9 +137,17 @@ async def until(
         await asyncio.sleep(0.1)
 
 
+async def until_stopped(settings: Settings) -> None:
+    """Welcome; when told to stop, end in order: a progress bar shows the cursor again."""
+    running = asyncio.ensure_future(welcome(settings))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 def main() -> None:
     """Run beside web and worker, and end."""
-    asyncio.run(welcome(load()))
+    asyncio.run(until_stopped(load()))
 
 
 if __name__ == "__main__":
