@@ -304,7 +304,8 @@ async def test_what_is_no_json_object_is_kept_and_parked_with_the_reason(
     assert (await rig.deliver("ping", body)).status_code == 202
     (error,) = await errors(rig)
     assert error.startswith(reason)
-    assert (await rig.ask("select body from deliveries"))[0]["body"] == zlib.compress(body, 1)
+    (row,) = await rig.ask("select body from deliveries")
+    assert zlib.decompress(row["body"]) == body
 
 
 async def test_nul_characters_are_replaced_and_the_delivery_settles(rig: Rig) -> None:
