@@ -4,24 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from sqlmodel import SQLModel
 
 from bot import deliveries
 from bot.jobs import work
 from bot.queue import INGEST
 from tests.rig import Rig
 from tests.story import BOT, OTHER, ZERO, Delivery, Story, at, iso, sha
+from tests.tables import Tables, differences, emptied, tables
 
 pytestmark = pytest.mark.store
 
-UNTOLD = {"deliveries", "jobs"}
-TABLES = sorted(set(SQLModel.metadata.tables) - UNTOLD)
 RECEIVED_AT = at("11-01 00:00")
 
 RECEIVED = text("""
@@ -39,23 +36,9 @@ class Telling:
     most: int = 100
 
 
-async def emptied(rig: Rig) -> None:
-    """Forget everything."""
-    async with rig.app.rest.state.engine.begin() as db:
-        for table in sorted(SQLModel.metadata.tables):
-            await db.execute(text(f"delete from {table}"))  # noqa: S608
-
-
-async def tables(rig: Rig) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table, but the inbox and the queue."""
-    async with rig.app.rest.state.engine.connect() as db:
-        asked = {table: text(f"select * from {table}") for table in TABLES}  # noqa: S608
-        return {table: sorted(await db.execute(ask), key=repr) for table, ask in asked.items()}
-
-
-async def told(rig: Rig, story: Sequence[Delivery], how: Telling) -> dict[str, Any]:
+async def told(rig: Rig, story: Sequence[Delivery], how: Telling) -> Tables:
     """Deliver a story in an order, settling after each batch, and return the tables."""
-    await emptied(rig)
+    await emptied(rig.app.rest.state.engine)
     order, batches = list(how.order), cycle(how.batches)
     while order:
         size = next(batches)
@@ -67,7 +50,7 @@ async def told(rig: Rig, story: Sequence[Delivery], how: Telling) -> dict[str, A
         await settled(rig, how.most)
     rows = await rig.ask("select event, status, error from deliveries where status <> 'settled'")
     assert rows == []
-    return await tables(rig)
+    return await tables(rig.app.rest.state.engine)
 
 
 async def settled(rig: Rig, most: int) -> None:
@@ -79,16 +62,6 @@ async def settled(rig: Rig, most: int) -> None:
         await work(rig.surroundings, INGEST, 1)
     while await work(rig.surroundings, INGEST, 4):
         pass
-
-
-def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Say which rows differ, so that a failure can be read."""
-    said = []
-    for table in TABLES:
-        before, after = set(map(repr, expected[table])), set(map(repr, found[table]))
-        said += [f"{table} lacks {row}" for row in sorted(before - after)]
-        said += [f"{table} has {row}" for row in sorted(after - before)]
-    return said
 
 
 def reviewed(story: Story, number: int, when: datetime) -> None:
@@ -346,10 +319,10 @@ STORIES: list[Callable[[], Story]] = [
 
 
 TOLD = {written: written().deliveries for written in STORIES}
-EXPECTED: dict[Callable[[], Story], dict[str, Any]] = {}
+EXPECTED: dict[Callable[[], Story], Tables] = {}
 
 
-async def expected_of(rig: Rig, written: Callable[[], Story]) -> dict[str, Any]:
+async def expected_of(rig: Rig, written: Callable[[], Story]) -> Tables:
     """Return the tables that a story leaves, told in its own order one by one."""
     if written not in EXPECTED:
         EXPECTED[written] = await told(rig, TOLD[written], Telling(range(len(TOLD[written])), (1,)))
@@ -369,7 +342,7 @@ def tellings(draw: st.DrawFn) -> tuple[Callable[[], Story], Telling]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(tellings())
 async def test_every_order_repetition_and_batching_leaves_the_same_tables(
