@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -19,6 +20,7 @@ from bot.sample.story import story
 from bot.settings import Settings, load
 from bot.web.accounts import create_user
 from bot.web.sessions import sign_in_link
+from models.organizations import OrganizationSettings
 from models.store import engine
 
 PATIENCE_SECONDS = 60
@@ -32,8 +34,8 @@ WAITING = text("""
 """)
 
 MEASURED_IN = text("""
-    insert into organization_settings (organization_id, time_zone)
-    select id, :zone from organizations where login = :login
+    insert into organization_settings (organization_id, time_zone, level_edition)
+    select id, :zone, :edition from organizations where login = :login
         on conflict (organization_id) do nothing
 """)
 
@@ -48,12 +50,18 @@ async def welcome(settings: Settings) -> None:
         async with opened.begin() as db:
             organization = SAMPLE if settings.sample_data else None
             if organization:
-                await db.execute(MEASURED_IN, {"login": organization, "zone": SAMPLE_ZONE})
+                await measure_at_home(db, organization)
             user = await create_user(db, PERSON, name="You", admin=True, organization=organization)
             token = await sign_in_link(db, user, minutes=LINK_MINUTES)
     finally:
         await opened.dispose()
     say(settings, token)
+
+
+async def measure_at_home(db: AsyncConnection, login: str) -> None:
+    """Give the sample its time zone, unless its admins have said how to measure."""
+    edition = OrganizationSettings.model_fields["level_edition"].default
+    await db.execute(MEASURED_IN, {"login": login, "zone": SAMPLE_ZONE, "edition": edition})
 
 
 def say(settings: Settings, token: str) -> None:
@@ -147,7 +155,10 @@ async def until_stopped(settings: Settings) -> None:
 
 def main() -> None:
     """Run beside web and worker, and end."""
-    asyncio.run(until_stopped(load()))
+    try:
+        asyncio.run(until_stopped(load()))
+    except TimeoutError as error:
+        sys.exit(f"There is no way in yet: {error}. Stop with Ctrl-C and start again.")
 
 
 if __name__ == "__main__":
