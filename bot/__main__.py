@@ -19,7 +19,7 @@ cli = typer.Typer(
 )
 
 DAY = "%Y-%m-%d"
-TIMES = [DAY, *(f"{DAY}{gap}%H:%M{rest}" for gap in "T " for rest in ("", ":%S", "%z", ":%S%z"))]
+TIMES = [DAY, *(f"{DAY}T%H:%M{rest}" for rest in ("", "%z", ":%S", ":%S%z"))]
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
 
@@ -108,7 +108,7 @@ def deliveries(
 
 @cli.command()
 def replay(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID")] = None,
     file: Annotated[
         Path | None,
         typer.Option(help="NDJSON of {headers, body}, or a folder of <event>.<…>.json"),

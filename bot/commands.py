@@ -21,7 +21,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.local import kept_secret, stores
+from bot import logs
+from bot.local import kept_secret, quiet, stores
 from bot.sample.staging import Stage, as_sample
 from bot.settings import Settings, load, running_here
 from bot.web.words import decided, duration
@@ -66,6 +67,7 @@ def with_store(do: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
     Its settings are those of the `demo` or `dev` that the embedded store belongs to.
     """
     settings = load()
+    logs.configure(settings.log_format, quiet(settings))
     check_store(settings)
     with stores(settings) as (url, redis_url):
         told = as_at_home(settings, redis_url)

@@ -86,7 +86,7 @@ def warnings(settings: Settings, home: Path, *, sample: bool) -> Iterator[str]:
 
 
 def quiet(settings: Settings) -> str:
-    """Return the level at which the demo logs: warnings, unless somebody asked for another."""
+    """Return the level of logs beside output: warnings, unless somebody asked for another."""
     return settings.log_level if "log_level" in settings.model_fields_set else "WARNING"
 
 
