@@ -2,9 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
+from pydantic_core import from_json, to_json
 from redis.asyncio import Redis, from_url
 from redis.exceptions import RedisError
 
@@ -18,10 +20,17 @@ PATIENCE_SECONDS = 5
 def arq(url: str) -> ArqRedis:
     """Open arq's client for a Redis address; it connects when it is first used.
 
+    Jobs are JSON: by default arq unpickles them, and so would run whatever is put into Redis.
     No `socket_timeout`: with one, redis-py may swallow a cancellation (before Python 3.12).
     """
     client: ArqRedis = ArqRedis.from_url(url, socket_connect_timeout=PATIENCE_SECONDS)
+    client.job_serializer, client.job_deserializer = written, from_json
     return client
+
+
+def written(job: dict[str, Any]) -> bytes:
+    """Return one of arq's jobs as JSON."""
+    return to_json(job, serialize_unknown=True)
 
 
 def opened(url: str) -> Redis:

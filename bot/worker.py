@@ -153,6 +153,8 @@ async def heed(redis_url: str, workshop: Workshop) -> None:
         worker = Worker(
             functions=[func(wake, name="wake")],
             redis_pool=redis,
+            job_serializer=redis.job_serializer,
+            job_deserializer=redis.job_deserializer,
             ctx={"workshop": workshop},
             poll_delay=0.05,
             keep_result=0,
