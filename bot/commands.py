@@ -237,8 +237,9 @@ def replay_deliveries(
     async def do(store: AsyncEngine, settings: Settings) -> tuple[Replayed, list[Row]]:
         redis = opened(settings.redis_address) if settings.redis_address else stand_in()
         surroundings = Surroundings(settings, store, redis, Vault(settings.secret_keys))
-        with Progress(console=Console(stderr=True), transient=True) as shown:
-            bar = shown.add_task("Deciding", total=None, visible=sys.stderr.isatty())
+        quietly = not sys.stderr.isatty()
+        with Progress(console=Console(stderr=True), transient=True, disable=quietly) as shown:
+            bar = shown.add_task("Deciding", total=None)
 
             def progress(done: int, total: int) -> None:
                 shown.update(bar, completed=done, total=total)
