@@ -118,7 +118,7 @@ def test_keys_and_secrets_have_an_order() -> None:
     ("host", "address"),
     [
         ("127.0.0.1", "http://127.0.0.1:8000"),
-        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104 - read, not bound
         ("::", "http://[::1]:8000"),
         ("::1", "http://[::1]:8000"),
         ("veelocity.internal", "http://veelocity.internal:8000"),
