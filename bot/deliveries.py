@@ -1,10 +1,12 @@
 """Settle deliveries: decide → remember → queue."""
 
 import asyncio
+import contextlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -12,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import handlers
@@ -35,6 +37,7 @@ from models.store import remember
 log = structlog.get_logger()
 
 PORTION_BYTES = 32 * 1024 * 1024
+PAUSES_SECONDS = (0.5, 1, 2, 4, 8, 14)
 FORM = b"payload="
 FORM_ENCODED = "the body is form-encoded: choose application/json as the webhook's content type"
 NO_ACCOUNT = "organisation unknown: the payload names no installation, organisation or owner"
@@ -91,13 +94,25 @@ async def settle(engine: AsyncEngine, most: int = 100) -> list[Letter]:
     letters: list[Letter] = []
     try:
         for portion in portions(claimed):
-            await settle_portion(engine, portion)
+            await patiently(partial(settle_portion, engine, portion))
             letters += portion
     except asyncio.CancelledError:
-        async with engine.begin() as db:
-            await give_back_deliveries(db, [waiting.id for waiting in claimed])
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with engine.begin() as db:
+                await give_back_deliveries(db, [waiting.id for waiting in claimed])
         raise
     return letters
+
+
+async def patiently(act: Callable[[], Awaitable[None]]) -> None:
+    """Do something, again while Postgres is away, for half as long as a lease lasts."""
+    for pause_seconds in PAUSES_SECONDS:
+        try:
+            return await act()
+        except OperationalError as error:
+            log.warning("postgres_away", error=str(error.orig).strip()[:300])
+        await asyncio.sleep(pause_seconds)
+    return await act()
 
 
 async def settle_portion(engine: AsyncEngine, letters: list[Letter]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import metrics
+from bot.deliveries import patiently
 from bot.settings import Settings
 from bot.vault import Vault
 from models.errors import Refused
@@ -77,7 +79,9 @@ async def do(surroundings: Surroundings, claimed: ClaimedJob) -> None:
         async with surroundings.engine.begin() as db:
             await finish_job(db, claimed.id)
     except asyncio.CancelledError:
-        await back(surroundings.engine, claimed, "its worker was told to stop", 0, forgive=True)
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            said = "its worker was told to stop"
+            await put_back_now(surroundings.engine, claimed, said, 0, forgive=True)
         raise
     except PutOff as off:
         outcome = "put_off"
@@ -99,6 +103,13 @@ async def do(surroundings: Surroundings, claimed: ClaimedJob) -> None:
 
 
 async def back(
+    engine: AsyncEngine, claimed: ClaimedJob, why: str, seconds: float, *, forgive: bool = False
+) -> None:
+    """Put a job back, as soon as Postgres can be told."""
+    await patiently(partial(put_back_now, engine, claimed, why, seconds, forgive=forgive))
+
+
+async def put_back_now(
     engine: AsyncEngine, claimed: ClaimedJob, why: str, seconds: float, *, forgive: bool = False
 ) -> None:
     """Put a job back in a transaction of its own, and once more where one of its key came first."""

@@ -1,0 +1,1 @@
+"""Real processes, killed and restarted in the middle of their work."""
