@@ -11,6 +11,7 @@ import uvicorn
 
 from bot import logs
 from bot.settings import Settings, load
+from bot.web.protocol import BoundedProtocol
 from models.errors import Refused
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ def server(app: Any, settings: Settings, **more: Any) -> uvicorn.Config:
         log_config=None,
         backlog=2048,
         timeout_graceful_shutdown=STOP_SECONDS,
+        http=BoundedProtocol,
         **more,
     )
 
@@ -77,6 +79,7 @@ def serve_web(host: str | None, port: int | None, workers: int) -> None:
         server_header=False,
         proxy_headers=False,
         log_config=None,
+        http=BoundedProtocol,
     )
 
 
