@@ -1,6 +1,7 @@
 """`demo` and `dev`: everything on this machine, from nothing, in one process tree."""
 
 import errno
+import os
 import secrets
 import socket
 import sys
@@ -35,6 +36,7 @@ def run(*, sample: bool) -> int:
     settings = load()
     home = settings.veelocity_home.absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_owner(home)
     with alone(home):
         for line in warnings(settings, home, sample=sample):
             typer.echo(line)
@@ -94,12 +96,19 @@ def quiet(settings: Settings) -> str:
 def stores(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Yield the addresses of Postgres and Redis: those that are set, else embedded ones."""
     home = settings.veelocity_home
+    check_owner(home)
     if settings.database_url:
         with redis_of(settings) as redis_url:
             yield settings.postgres_url, redis_url
         return
     with embedded.postgres(home) as database_url, redis_of(settings) as redis_url:
         yield database_url, redis_url
+
+
+def check_owner(home: Path) -> None:
+    """Refuse a home of somebody else: its servers cannot be reached by us."""
+    if home.exists() and home.stat().st_uid != os.geteuid():
+        raise Refused(f"{home} belongs to user {home.owner()}: run this as {home.owner()}.")
 
 
 @contextmanager
