@@ -2,9 +2,25 @@
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 import structlog.typing
+
+
+class StandardError:
+    """Standard error as it is when something is said, not as it was at the start.
+
+    Whoever replaces and closes it, as test runners do, so silences nobody.
+    """
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        sys.stderr.flush()
 
 
 def configure(log_format: str, level: str) -> None:
@@ -23,10 +39,9 @@ def configure(log_format: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, StandardError())),
     )
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(StandardError())
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, getattr(logging, level)))

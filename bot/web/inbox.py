@@ -184,6 +184,9 @@ class Inbox:
                     await self.flush(db)
             except (psycopg.Error, OSError) as error:
                 log.warning("inbox_connection_lost", error=str(error).strip())
+            except Exception:
+                log.exception("inbox_failed")
+                await asyncio.sleep(0.2)
 
     async def flush(self, db: psycopg.AsyncConnection[Any]) -> None:
         """Flush batch after batch, for as long as `db` holds."""
