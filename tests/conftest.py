@@ -1,6 +1,7 @@
 """The stores every test may use: a real Postgres and a real Redis, clean for each test."""
 
 import asyncio
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis as redis_client
+import structlog
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,6 +39,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         home = config._tmp_path_factory.getbasetemp() / "stores"  # type: ignore[attr-defined]
         for folder in (embedded.postgres_folder(home), embedded.socket_folder(home / "redis")):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Undo what a command did to logging in this process: its standard error is closed by then."""
+    before = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = before
 
 
 @pytest.fixture(scope="session")
