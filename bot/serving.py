@@ -17,6 +17,7 @@ from models.errors import Refused
 log = structlog.get_logger()
 
 STOP_SECONDS = 10
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def required(settings: Settings) -> Settings:
@@ -58,6 +59,8 @@ def serve_web(host: str | None, port: int | None, workers: int) -> None:
     overrides = {"host": host, "port": port}
     settings = required(load(**{key: value for key, value in overrides.items() if value}))
     logs.configure(settings.log_format, settings.log_level)
+    if not settings.base_url and settings.host not in LOOPBACK:
+        log.warning("no_base_url", says=f"BASE_URL is not set: links say {settings.public_url}")
     if settings.redis_address is None:
         if workers > 1:
             raise Refused("Without REDIS_URL the worker runs inside the one web process.")
