@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -34,7 +34,9 @@ NAMED = text("""
 """)
 SINCE = text("select id from deliveries where received_at >= :since order by id")
 STATUSES = text("select status, count(*) from deliveries where id = any(:ids) group by status")
-HOME = text("select account_id from organizations where lower(login) = lower(:login)")
+HOME = text("""
+    select account_id as id, login from organizations where lower(login) = lower(:login)
+""")
 
 Progress = Callable[[int, int], None]
 """Told how many deliveries are done, and of how many."""
@@ -200,17 +202,20 @@ def as_sent(payload: Any) -> bytes:
         return json.dumps(payload, separators=(",", ":")).encode()
 
 
-async def account_of(store: AsyncEngine, login: str) -> int:
+async def account_of(store: AsyncEngine, login: str) -> dict[str, Any]:
     """Return the account of an organisation; raise Refused for one GitHub has not told of."""
     async with store.connect() as db:
-        found = (await db.execute(HOME, {"login": login})).scalar()
-    if found is None:
+        found = (await db.execute(HOME, {"login": login})).mappings().first()
+    if found is None or found["id"] is None:
         raise Refused(f"No organisation called {login!r} has installed the app.")
-    return int(found)
+    return dict(found)
 
 
-def owned(each: Recorded, account_id: int) -> Recorded:
-    """Return a delivery as one of an account, which counts where its installation is unknown."""
+def owned(each: Recorded, account: Mapping[str, Any]) -> Recorded:
+    """Return a delivery as one of an account, which counts where its installation is unknown.
+
+    The account keeps its `id` and `login`: a recording must not rename it.
+    """
     try:
         payload = json.loads(each.body)
     except (ValueError, RecursionError):
@@ -218,7 +223,7 @@ def owned(each: Recorded, account_id: int) -> Recorded:
     if not isinstance(payload, dict) or each.event.startswith("installation"):
         return each
     named = payload.get("organization")
-    organization = {**(named if isinstance(named, dict) else {}), "id": account_id}
+    organization = {**(named if isinstance(named, dict) else {}), **account}
     return Recorded(
         each.event, each.delivery_id, as_sent({**payload, "organization": organization})
     )

@@ -22,6 +22,8 @@ from models.store import remember
 RECORDED = Path(__file__).parent / "payloads" / "github.ndjson"
 PING = {"zen": "Keep it logically awesome.", "hook_id": 1}
 
+ACME = {"id": 9, "login": "acme"}
+
 store = pytest.mark.store
 
 
@@ -114,18 +116,18 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("named", [None, {"login": "other", "id": 1}, "not an object"])
 def test_a_delivery_can_be_given_an_organisation(named: Any) -> None:
-    given = owned(Recorded("push", "d", json.dumps({"organization": named}).encode()), 9)
-    assert json.loads(given.body)["organization"]["id"] == 9
+    given = owned(Recorded("push", "d", json.dumps({"organization": named}).encode()), ACME)
+    assert json.loads(given.body)["organization"] == ACME
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"[" * 100_000])
 def test_what_is_no_object_is_given_to_nobody(body: bytes) -> None:
-    assert owned(Recorded("push", "d", body), 9).body == body
+    assert owned(Recorded("push", "d", body), ACME).body == body
 
 
 def test_an_installation_says_itself_whose_it_is() -> None:
     each = Recorded("installation", "d", b'{"action": "created"}')
-    assert owned(each, 9) == each
+    assert owned(each, ACME) == each
 
 
 @store
@@ -191,6 +193,26 @@ async def test_an_organisation_owns_what_no_known_installation_sent(
     async with surroundings.engine.connect() as db:
         homes = await db.execute(text("select organization_id from deliveries order by id"))
     assert list(homes.scalars()) == [None, "github:9"]
+
+
+@store
+async def test_a_recording_does_not_rename_the_organisation_it_is_given_to(
+    surroundings: Surroundings, tmp_path: Path
+) -> None:
+    acme = Organization(id="github:9", organization_id="github:9", login="acme", account_id=9)
+    async with surroundings.engine.begin() as db:
+        await remember(db, [acme])
+    theirs = {"action": "member_added", "organization": {"login": "Octocoders", "id": 38}}
+    theirs["membership"] = {"user": {"login": "ada", "id": 501}}
+    theirs["repository"] = {"id": 1, "full_name": "Octocoders/x", "updated_at": "2030-01-01T00:00Z"}
+    lines = [
+        line(event, theirs | {"action": action})
+        for event, action in (("organization", "member_added"), ("organization", "renamed"))
+    ]
+    await from_file(surroundings, written(tmp_path, *lines), "acme", silent)
+    async with surroundings.engine.connect() as db:
+        logins = (await db.execute(text("select login from organizations"))).scalars()
+        assert list(logins) == ["acme"]
 
 
 @store
