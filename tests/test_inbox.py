@@ -360,8 +360,9 @@ async def test_a_sender_cancelled_in_mid_flush_costs_nobody_else(
 
 
 async def test_two_flushers_with_the_same_repeats_do_not_lock_each_other_out(
-    postgres_url: str, clean: None
+    postgres_url: str, clean: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(inbox, "PATIENCE_SECONDS", 120)
     news: list[int] = []
     boxes = [await opened(postgres_url, news) for _ in range(3)]
     names = [f"{number}" for number in range(100)]

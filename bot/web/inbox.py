@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 import psycopg
@@ -260,11 +261,13 @@ async def stored(
 ) -> dict[tuple[bytes, ...], Receipt]:
     """Write a batch; return the receipts by key.
 
-    Two batches with the same repeats in another order lock each other out; Postgres ends one.
+    Two batches with the same repeats in another order lock each other out. Postgres ends one,
+    which tries again in an order that all who do so share.
     """
     while True:
         with contextlib.suppress(psycopg.errors.DeadlockDetected):
             return await written(db, batch)
+        batch = sorted(batch, key=attrgetter("key"))
 
 
 async def written(
