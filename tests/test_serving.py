@@ -19,7 +19,8 @@ pytestmark = pytest.mark.store
 PATIENCE = 200
 
 
-def test_production_needs_a_database_and_a_key() -> None:
+def test_production_needs_a_database_and_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     with pytest.raises(Refused, match="DATABASE_URL and SECRET_KEY must"):
         required(Settings())
     with pytest.raises(Refused, match=r"^SECRET_KEY must be set"):
