@@ -29,7 +29,7 @@ MODULES = [
 SELF = {"tests/test_layout.py"}
 FOREIGN = re.compile(
     r"https?://[^\s\"']*(?:pypi|python" + r"hosted|npm" + r"js|yarn" + r"pkg)|index-url[ =]*http"
-    r"|/opt/pypi|(?<![\w.])/root/|(?<![\w.])/work/|/home/[a-z]",
+    r"|(?<![\w.])/(?:root|work|home/[a-z]+)/",
 )
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
