@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting, its default, and what is wrong with it."""
 
 import os
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,9 @@ SECRETS_IN_FILES = (
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
     "GITHUB_CLIENT_SECRET",
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "GEMINI_API_KEY",
 )
 ADDRESS = "address"
 ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -44,19 +48,57 @@ class Settings(BaseSettings):
     github_client_secret: SecretStr | None = None
     github_api_url: str = "https://api.github.com"
     github_url: str = "https://github.com"
+    git_url: str = ""
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str = ""
+    claude_provider: Literal["anthropic", "bedrock", "vertex"] = "anthropic"
+    claude_model: str = "claude-sonnet-5-5"
+    claude_fallback_model: str = "claude-opus-5-5"
+    claude_max_tokens: Annotated[int, Field(ge=1024, le=128_000)] = 16_000
+    claude_timeout: Annotated[float, Field(gt=0, le=3600)] = 600.0
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str = ""
+    gemini_api_key: SecretStr | None = None
+    gemini_base_url: str = ""
+    agent_label: Annotated[str, Field(min_length=1, max_length=50)] = "claude"
+    agent_models: Annotated[tuple[str, ...], NoDecode] = ()
+    agent_concurrency: Annotated[int, Field(ge=0, le=32)] = 2
+    agent_turns: Annotated[int, Field(ge=1, le=500)] = 80
+    agent_tokens: Annotated[int, Field(ge=10_000)] = 4_000_000
+    agent_seconds: Annotated[float, Field(ge=10, le=6 * 3600)] = 1800.0
+    ticket_budget_usd: Annotated[Decimal, Field(ge=0)] = Decimal(3)
+    repository_day_budget_usd: Annotated[Decimal, Field(ge=0)] = Decimal(20)
+    organisation_day_budget_usd: Annotated[Decimal, Field(ge=0)] = Decimal(50)
+    sandbox: Literal["bubblewrap", "container"] = "bubblewrap"
+    sandbox_image: str = ""
     log_format: Literal["json", "console", ""] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     sample_data: bool = False
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = 8
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "agent_models", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("github_api_url", "github_url", "base_url")
+    @field_validator("git_url")
+    @classmethod
+    def git_address(cls, value: str) -> str:
+        """Refuse a place that git is not allowed to speak to; drop the slash at its end."""
+        if value and not value.startswith(("https://", "http://", "file:///")):
+            raise ValueError("must begin with https://, http:// or file:///")
+        return value.rstrip("/")
+
+    @field_validator(
+        "github_api_url",
+        "github_url",
+        "base_url",
+        "anthropic_base_url",
+        "openai_base_url",
+        "gemini_base_url",
+    )
     @classmethod
     def web_address(cls, value: str) -> str:
         """Refuse anything that is not a web address; drop the slash at its end."""
@@ -125,6 +167,17 @@ class Settings(BaseSettings):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
+    def git_origin(self) -> str:
+        """The address below which `owner/name.git` is cloned from and pushed to."""
+        return self.git_url or self.github_url
+
+    @property
+    def allowed_models(self) -> tuple[str, ...]:
+        """The models that a ticket may ask for; the first is the default."""
+        named = (self.claude_model, *self.agent_models, self.claude_fallback_model)
+        return tuple(dict.fromkeys(named))
+
+    @property
     def secure(self) -> bool:
         """Whether people reach us by https, so that cookies may insist on it."""
         return self.public_url.startswith("https://")
@@ -190,6 +243,11 @@ def running_here(settings: Settings) -> Settings:
     return settings.model_copy(update={"base_url": path.read_text().strip()})
 
 
+def secret(value: SecretStr | None) -> str:
+    """Return a secret's text; empty where there is none."""
+    return value.get_secret_value() if value else ""
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return the environment for a child process: ours, with what was decided since written in."""
     decided = {
@@ -206,6 +264,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "PRIVATE_KEY_PATH": "",
         "VEELOCITY_HOME": str(settings.veelocity_home),
         "LOG_LEVEL": settings.log_level,
+        "GIT_URL": settings.git_url,
+        "ANTHROPIC_API_KEY": secret(settings.anthropic_api_key),
+        "ANTHROPIC_BASE_URL": settings.anthropic_base_url,
     }
     from_files = {f"{name}_FILE": "" for name in SECRETS_IN_FILES if name in decided}
     return {**os.environ, **from_files, **decided}

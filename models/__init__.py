@@ -1,5 +1,6 @@
 """Remembers: tables, the questions asked of them, the metrics. Knows no network and no process."""
 
+from models.budgets import Budget, Usage
 from models.commits import Commit, Comparison, Push, PushCommit
 from models.deliveries import Delivery, DeliveryStatus, JobStatus, QueuedJob
 from models.deployments import (
@@ -16,6 +17,7 @@ from models.organizations import (
     Organization,
     OrganizationSettings,
 )
+from models.prompts import AgentSettings, Prompt
 from models.pull_requests import (
     Issue,
     IssueComment,
@@ -27,11 +29,15 @@ from models.pull_requests import (
     ReviewComment,
 )
 from models.repositories import Contributor, Ref, Repository
+from models.runs import Run, RunMessage, RunState, RunStep
+from models.tickets import Ticket, TicketStatus
 from models.users import AuditEntry, Membership, RefreshToken, Session, SignInLink, User
 from models.workflows import CheckRun, CheckSuite, Release, Workflow, WorkflowJob, WorkflowRun
 
 __all__ = [
+    "AgentSettings",
     "AuditEntry",
+    "Budget",
     "CheckRun",
     "CheckSuite",
     "Commit",
@@ -51,6 +57,7 @@ __all__ = [
     "Membership",
     "Organization",
     "OrganizationSettings",
+    "Prompt",
     "PullRequest",
     "PullRequestCommit",
     "PullRequestHead",
@@ -64,10 +71,17 @@ __all__ = [
     "Repository",
     "Review",
     "ReviewComment",
+    "Run",
+    "RunMessage",
+    "RunState",
+    "RunStep",
     "Service",
     "ServiceDeployment",
     "Session",
     "SignInLink",
+    "Ticket",
+    "TicketStatus",
+    "Usage",
     "User",
     "Workflow",
     "WorkflowJob",

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -15,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import metrics
 from bot.deliveries import patiently
-from bot.settings import Settings
-from bot.vault import Vault
+from bot.surroundings import Surroundings
 from models.errors import Refused
 from models.queue import (
     LEASE_SECONDS,
@@ -28,17 +25,9 @@ from models.queue import (
     put_back,
 )
 
+__all__ = ["JOBS", "PutOff", "Surroundings", "job", "work"]
+
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a job may use: settings, store, Redis (to tell open pages) and the vault of secrets."""
-
-    settings: Settings
-    engine: AsyncEngine
-    redis: Any
-    vault: Vault
 
 
 class PutOff(Exception):  # noqa: N818 - it is a wish, not a bug

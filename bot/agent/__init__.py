@@ -1,0 +1,1 @@
+"""Develops tickets: a labelled issue becomes a pull request, sandboxed, tested, gated, budgeted."""
