@@ -55,7 +55,9 @@ class Run(SQLModel, table=True):
     `kind`: develop, plan, review (a follow-up on a review) or checks (one on failing checks).
     `request` is what is asked in this run beyond the ticket (the review's words, the failed check's
     name), as text that is not trusted. `instructions_sha` pins the trusted instructions of the
-    default branch at `instructions_commit`. `verdict` is what validation said: passed, no new
+    default branch at `instructions_commit`. `base_sha` is what the work began from, `branch_sha`
+    where its branch stood then (None: there was none), `head_sha` the commit that was pushed.
+    `outcome` is how the conversation ended (`bot.agent.conversation.Outcome`). `verdict` is what validation said: passed, no new
     failures, new failures or no tests found. `evidence`, `changes`, `checklist` and `limits` are
     documents (see `bot.agent`): tests on base and result, files of the diff, what the model
     reported, limits hit. Money is in US dollars. Tokens are counted over all calls.
@@ -92,6 +94,7 @@ class Run(SQLModel, table=True):
     request: str | None = maybe_text()
     plan: str | None = maybe_text()
     base_sha: str | None = maybe_text()
+    branch_sha: str | None = maybe_text()
     head_sha: str | None = maybe_text()
     branch: str | None = maybe_text()
     instructions_commit: str | None = maybe_text()
@@ -109,6 +112,7 @@ class Run(SQLModel, table=True):
     cost_usd: Decimal = Field(
         default=Decimal(0), sa_type=Numeric(12, 6), sa_column_kwargs={"server_default": "0"}
     )
+    outcome: dict[str, Any] = document(sa_column_kwargs={"server_default": "{}"})
     verdict: str | None = maybe_text()
     evidence: dict[str, Any] = document(sa_column_kwargs={"server_default": "{}"})
     changes: dict[str, Any] = document(sa_column_kwargs={"server_default": "{}"})
@@ -228,6 +232,16 @@ STOP = text(f"""
      where id = :id and state not in {ENDED}
     returning state
 """)  # noqa: S608 - constants only
+APPROVE = text("""
+    with approved as (
+        update runs set state = 'queued', state_at = now(), kind = 'develop', next_try_at = now(),
+               attempts = 0, requested_by_login = coalesce(:by, requested_by_login)
+         where id = :id and state = 'waiting_approval'
+        returning id)
+    insert into run_steps (run_id, kind, name, detail)
+    select id, 'state', 'queued', 'the plan was approved' || coalesce(' by ' || :by, '')
+      from approved returning run_id
+""")
 GIVE_BACK = text("update runs set leased_until = null, attempts = attempts - 1 where id = :id")
 SAY = text("""
     insert into run_messages (run_id, position, conversation, role, content, stop_reason)
@@ -305,6 +319,11 @@ async def stop(db: AsyncConnection, run_id: int, by: str | None) -> str | None:
     return state
 
 
+async def approve(db: AsyncConnection, run_id: int, by: str | None) -> bool:
+    """Let a planned run be developed; False where it does not wait for that."""
+    return (await db.execute(APPROVE, {"id": run_id, "by": by})).first() is not None
+
+
 async def give_back(db: AsyncConnection, run_id: int) -> None:
     """Let go of a run whose worker was told to end, so that another takes it up at once."""
     await db.execute(GIVE_BACK, {"id": run_id})
@@ -323,7 +342,7 @@ async def keep(db: AsyncConnection, run_id: int, **told: Any) -> None:
     await db.execute(text(f"update runs set {names} where id = :id"), {**bound, "id": run_id})  # noqa: S608
 
 
-DOCUMENTS = frozenset({"evidence", "changes", "checklist"})
+DOCUMENTS = frozenset({"outcome", "evidence", "changes", "checklist"})
 
 
 async def say(

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("request", sa.Text(), nullable=True),
         sa.Column("plan", sa.Text(), nullable=True),
         sa.Column("base_sha", sa.Text(), nullable=True),
+        sa.Column("branch_sha", sa.Text(), nullable=True),
         sa.Column("head_sha", sa.Text(), nullable=True),
         sa.Column("branch", sa.Text(), nullable=True),
         sa.Column("instructions_commit", sa.Text(), nullable=True),
@@ -127,6 +128,9 @@ def upgrade() -> None:
         sa.Column("cache_write_tokens", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
             "cost_usd", sa.Numeric(precision=12, scale=6), server_default="0", nullable=False
+        ),
+        sa.Column(
+            "outcome", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False
         ),
         sa.Column("verdict", sa.Text(), nullable=True),
         sa.Column(
