@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger()
 
-INGEST, JOBS = "ingest", "jobs"
+INGEST, JOBS, AGENT = "ingest", "jobs", "agent"
 TOGETHER_SECONDS, REST_SECONDS = 0.01, 0.04
 PATIENCE_SECONDS = 5
 
