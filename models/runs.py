@@ -235,7 +235,8 @@ STOP = text(f"""
 APPROVE = text("""
     with approved as (
         update runs set state = 'queued', state_at = now(), kind = 'develop', next_try_at = now(),
-               attempts = 0, requested_by_login = coalesce(:by, requested_by_login)
+               attempts = 0, started_at = null,
+               requested_by_login = coalesce(:by, requested_by_login)
          where id = :id and state = 'waiting_approval'
         returning id)
     insert into run_steps (run_id, kind, name, detail)
@@ -369,6 +370,12 @@ async def say(
 async def said(db: AsyncConnection, run_id: int) -> Sequence[RowMapping]:
     """Return the messages of a run's latest conversation, in order."""
     return (await db.execute(SAID, {"run": run_id})).mappings().all()
+
+
+async def last_position(db: AsyncConnection, run_id: int) -> int:
+    """Return the position of a run's last message over all conversations; -1 before the first."""
+    question = text("select coalesce(max(position), -1) from run_messages where run_id = :run")
+    return int((await db.execute(question, {"run": run_id})).scalar_one())
 
 
 async def note(  # noqa: PLR0913 - the columns of the row
