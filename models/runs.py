@@ -54,13 +54,14 @@ class Run(SQLModel, table=True):
 
     `kind`: develop, plan, review (a follow-up on a review) or checks (one on failing checks).
     `request` is what is asked in this run beyond the ticket (the review's words, the failed check's
-    name), as text that is not trusted. `instructions_sha` pins the trusted instructions of the
-    default branch at `instructions_commit`. `base_sha` is what the work began from, `branch_sha`
-    where its branch stood then (None: there was none), `head_sha` the commit that was pushed.
-    `outcome` is how the conversation ended (`bot.agent.conversation.Outcome`). `verdict` is what
-    validation said: passed, no new failures, new failures or no tests found. `evidence`, `changes`,
-    `checklist` and `limits` are documents (see `bot.agent`): tests on base and result, files of the
-    diff, what the model reported, limits hit. Money is in US dollars. Tokens are counted over all calls.
+    name), as text that is not trusted. `instructions_sha` is the hash of the trusted instructions
+    of the default branch at `instructions_commit`, which is pinned when the run is queued.
+    `base_sha` is what the work began from, `branch_sha` where its branch stood then (None: there
+    was none), `head_sha` the commit that was pushed. `outcome` is how the conversation ended
+    (`bot.agent.conversation.Outcome`). `verdict` is what validation said: passed, no new failures,
+    new failures or no tests found. `evidence`, `changes`, `checklist` and `limits` are documents
+    (see `bot.agent`): tests on base and result, files of the diff, what the model reported, limits
+    hit. Money is in US dollars. Tokens are counted over all calls.
     """
 
     __tablename__ = "runs"
