@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 import models
 from bot.settings import Settings
+from bot.vault import Vault
 from bot.web import api, sign_in
 from bot.web.auth import create_user, require
 from bot.web.problems import EXCEPTION_HANDLERS
@@ -120,6 +121,7 @@ def application(settings: Settings, engine: AsyncEngine, server: Any) -> Starlet
         exception_handlers=EXCEPTION_HANDLERS,
     )
     app.state.settings, app.state.engine, app.state.redis = settings, engine, server
+    app.state.vault = Vault(settings.secret_keys)
     return app
 
 

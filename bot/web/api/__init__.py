@@ -3,6 +3,8 @@
 from starlette.routing import BaseRoute, Route
 
 from bot.web.api import (
+    agent,
+    agent_metrics,
     auth,
     connectors,
     deliveries,
@@ -12,10 +14,16 @@ from bot.web.api import (
     openapi,
     organizations,
     probes,
+    prompts,
+    queues,
+    runs,
     services,
+    tickets,
 )
 
 RESOURCES = (
+    agent,
+    agent_metrics,
     auth,
     connectors,
     deliveries,
@@ -23,12 +31,17 @@ RESOURCES = (
     metrics,
     openapi,
     organizations,
+    prompts,
+    queues,
+    runs,
     services,
+    tickets,
 )
 """The modules whose import registers endpoints."""
 
 
 def routes() -> list[BaseRoute]:
-    """Return the routes of the API, its docs page at /api/docs, and the probes."""
+    """Return the routes of the API, what describes it, and the probes."""
     registered = [endpoints.route(made) for made in endpoints.ENDPOINTS]
-    return [*registered, Route("/api/docs", openapi.docs), *probes.routes()]
+    docs = [Route("/api/docs", openapi.docs), Route(agent.SCHEMA_PATH, agent.schema)]
+    return [*registered, *docs, *probes.routes()]

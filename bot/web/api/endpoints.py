@@ -85,6 +85,7 @@ class Endpoint:
 
     `roles`: one of them, or a higher one; empty: anybody signed in; None: public.
     `query`, `body`, `answer`: models of what goes in and out; `csv`: it also answers in CSV.
+    `problems`: statuses it may answer besides those that every endpoint may.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Endpoint:
     body: type[BaseModel] | None
     answer: Any
     csv: bool
+    problems: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,6 +164,7 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     body: type[BaseModel] | None = None,
     answer: Any = None,
     csv: bool = False,
+    problems: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Register `async def function(call, query, body)`; what is not declared is not passed.
 
@@ -169,7 +172,8 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     """
 
     def register(function: Function) -> Function:
-        ENDPOINTS.append(Endpoint(method, path, function, roles, query, body, answer, csv))
+        made = Endpoint(method, path, function, roles, query, body, answer, csv, problems)
+        ENDPOINTS.append(made)
         return function
 
     return register

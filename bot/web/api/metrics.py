@@ -47,7 +47,17 @@ Cohorts = Annotated[Words, AfterValidator(cohort_names)]
 Edition = Annotated[Literal[2023, 2024, 2025], BeforeValidator(whole_number)]
 
 
-class Period(Query):
+class Days(Query):
+    """Which days. They are of the organisation's time zone and both included.
+
+    Without dates: the last 30 days, today included.
+    """
+
+    start_date: Day | None = None
+    end_date: Day | None = None
+
+
+class Period(Days):
     """What is measured. Days are of the organisation's time zone and both included.
 
     Without dates: the last 30 days, today included. `repo_id`: `github:123` or `owner/name`.
@@ -55,8 +65,6 @@ class Period(Query):
     `cohorts`: of people, agent, bots, with commas. `edition` of DORA's levels: the organisation's.
     """
 
-    start_date: Day | None = None
-    end_date: Day | None = None
     repo_id: Words | None = None
     environment: Words = "production"
     service: Words | None = None
@@ -202,6 +210,11 @@ async def as_csv(call: Call, query: Period, metric: Metric) -> Response:
     """Stream a metric's rows, counted or not."""
     async with call.engine.connect() as db:
         scope, window, _ = await measured(db, call, query, datetime.now(UTC))
+    return rows_as_csv(call, metric, scope, window)
+
+
+def rows_as_csv(call: Call, metric: Metric, scope: Scope, window: Window) -> Response:
+    """Stream the rows of a metric in a scope and window."""
 
     async def lines() -> Any:
         async with call.engine.connect() as db:
@@ -230,7 +243,7 @@ async def measured(
     return scope, window_of(query, now, time_zone), query.edition or edition
 
 
-def window_of(query: Period, now: datetime, time_zone: str) -> Window:
+def window_of(query: Days, now: datetime, time_zone: str) -> Window:
     """Return the days asked for; raise `Problem` 422 for more than five years, or none."""
     end = query.end_date or Window.last(1, now, time_zone).end_date
     try:

@@ -22,16 +22,20 @@ PATH_WORDS = {
     "id": "Its number",
     "repo_id": "`github:123`, or `owner/name` URL-encoded",
     "organization_id": "Its id, or its login",
+    "ticket_id": "Its id, `github:42`",
+    "version": "Its version",
 }
 REASONS = {
     "400": "The address is not one",
     "401": "Nobody is signed in, or the credentials are wrong",
     "403": "This needs another role",
     "404": "There is no such thing, or it is not yours",
+    "409": "It does not go together with how things are now",
     "413": "The body is too large",
     "415": "The body is not JSON",
     "422": "What was sent is wrong; `errors` names each field",
     "429": "Too many requests; `Retry-After` says when to try again",
+    "502": "GitHub did not do it",
     "503": "The database is away; `Retry-After` says when to try again",
 }
 
@@ -184,7 +188,7 @@ def given(field: Schema) -> Schema:
 def responses(made: Endpoint, schemas: dict[Any, Schema]) -> Schema:
     """Describe an endpoint's answers: the good one, and the problems it may name."""
     problem = {"content": {PROBLEM_TYPE: {"schema": schemas["problem"]}}}
-    statuses = ["400", "422", "429", "503"]
+    statuses = ["400", "422", "429", "503", *made.problems]
     if made.roles is not None or made.tag == "auth":
         statuses.append("401")
     if made.roles:
