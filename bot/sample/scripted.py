@@ -117,15 +117,18 @@ def used(body: Mapping[str, Any], turn: Turn, *, first: bool) -> dict[str, int]:
 
 def block_events(place: int, block: Mapping[str, Any]) -> Iterator[str]:
     """Yield the events of one block."""
-    if block["type"] == "text":
-        empty = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": block["text"]}
-    else:
-        empty = {**block, "input": dict[str, Any]()}
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+    text = block["type"] == "text"
+    empty: dict[str, Any] = {**block, "text": ""} if text else {**block, "input": {}}
+    told = block["text"] if text else json.dumps(block["input"])
+    delta = {"text": told, "type": "text_delta"} if text else input_delta(told)
     yield event("content_block_start", {"index": place, "content_block": empty})
     yield event("content_block_delta", {"index": place, "delta": delta})
     yield event("content_block_stop", {"index": place})
+
+
+def input_delta(told: str) -> dict[str, str]:
+    """Return a piece of a tool's input."""
+    return {"type": "input_json_delta", "partial_json": told}
 
 
 def event(kind: str, told: Mapping[str, Any]) -> str:
