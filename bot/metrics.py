@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -31,11 +32,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from models.runs import ENDED
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARE_SECONDS = 5
 KEPT_SECONDS = 30
 KEY = "veelocity:metrics:"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
+RUN_BUCKETS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+USD = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 50)
+PROVIDERS = ("anthropic", "openai", "google")
+MOST_MODELS = 20
 EVENTS = frozenset(
     name
     for line in """
@@ -94,6 +101,44 @@ HTTP_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=SECONDS,
 )
+RUNS = Counter(
+    "veelocity_agent_runs_total",
+    "Runs of the agent by how they ended",
+    ["outcome"],
+    registry=REGISTRY,
+)
+RUN_SECONDS = Histogram(
+    "veelocity_agent_run_seconds",
+    "How long runs of the agent took",
+    ["outcome"],
+    registry=REGISTRY,
+    buckets=RUN_BUCKETS,
+)
+RUN_COST = Histogram(
+    "veelocity_agent_run_cost_usd",
+    "What runs of the agent cost in US dollars",
+    ["outcome"],
+    registry=REGISTRY,
+    buckets=USD,
+)
+CALLS = Counter(
+    "veelocity_agent_calls_total",
+    "Calls of models",
+    ["provider", "model"],
+    registry=REGISTRY,
+)
+COST = Counter(
+    "veelocity_agent_cost_usd_total",
+    "What calls of models cost in US dollars",
+    ["provider", "model"],
+    registry=REGISTRY,
+)
+TOKENS = Counter(
+    "veelocity_agent_tokens_total",
+    "Tokens of calls of models: input, output, cache_read, cache_write",
+    ["provider", "model", "kind"],
+    registry=REGISTRY,
+)
 CONNECTIONS = Gauge(
     "veelocity_database_connections", "Connections to Postgres in use", registry=REGISTRY
 )
@@ -120,6 +165,34 @@ def answers(source: str, status: int) -> Counter:
 def worked(name: str, outcome: str, seconds: float) -> None:
     """Count a job that was tried, and how long that took."""
     JOB_SECONDS.labels(name, outcome).observe(seconds)
+
+
+def ran(outcome: str, seconds: float, cost_usd: Decimal | float) -> None:
+    """Count a run of the agent that ended (`outcome`: its last state), how long and how dear."""
+    kind = str(outcome) if outcome in ENDED else "other"
+    RUNS.labels(kind).inc()
+    RUN_SECONDS.labels(kind).observe(seconds)
+    RUN_COST.labels(kind).observe(float(cost_usd))
+
+
+def called(provider: str, model: str, usage: Any, cost_usd: Decimal | float) -> None:
+    """Count a call of a model, its tokens (`bot.agent.conversation.Usage`) and its price."""
+    whose = (provider if provider in PROVIDERS else "other", known_model(model))
+    CALLS.labels(*whose).inc()
+    COST.labels(*whose).inc(float(cost_usd))
+    for kind in ("input", "output", "cache_read", "cache_write"):
+        TOKENS.labels(*whose, kind).inc(getattr(usage, f"{kind}_tokens"))
+
+
+MODELS: set[str] = set()
+
+
+def known_model(model: str) -> str:
+    """Return a model's name, or `other` once there are too many: organisations name their own."""
+    if model not in MODELS and len(MODELS) >= MOST_MODELS:
+        return "other"
+    MODELS.add(model)
+    return model
 
 
 def process_name(kind: str) -> str:
@@ -217,11 +290,39 @@ async def queue_depths(engine: AsyncEngine) -> list[Metric]:
     return [depth, age]
 
 
+AT_WORK = text("""
+    select 'tickets' as table, status as state, count(*) as count from tickets
+     where status in ('open', 'in_progress', 'in_review') group by status
+    union all
+    select 'runs', state, count(*) from runs where state <> all(:ended) group by state
+""")
+
+
+async def at_work(engine: AsyncEngine) -> list[Metric]:
+    """Ask Postgres how many tickets and runs there are that have not ended; nothing while away."""
+    gauges = {
+        "tickets": GaugeMetricFamily(
+            "veelocity_agent_tickets", "Tickets that are not over", labels=["status"]
+        ),
+        "runs": GaugeMetricFamily(
+            "veelocity_agent_running", "Runs that have not ended", labels=["state"]
+        ),
+    }
+    try:
+        async with engine.connect() as db:
+            for row in (await db.execute(AT_WORK, {"ended": list(ENDED)})).mappings():
+                gauges[row["table"]].add_metric([row["state"]], row["count"])
+    except (SQLAlchemyError, OSError):
+        return []
+    return list(gauges.values())
+
+
 async def exposition(engine: AsyncEngine, redis: Any) -> bytes:
     """Return all numbers of all processes as Prometheus reads them."""
     texts = await shared(redis)
     mine = process_name("web")
     texts[mine] = generate_latest(REGISTRY).decode()
     registry = CollectorRegistry()
-    registry.register(Gathered([*merged(texts), *await queue_depths(engine)]))
+    asked = [*await queue_depths(engine), *await at_work(engine)]
+    registry.register(Gathered([*merged(texts), *asked]))
     return generate_latest(registry)

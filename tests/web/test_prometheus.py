@@ -2,8 +2,13 @@
 
 import asyncio
 import contextlib
+from decimal import Decimal
+
+import pytest
 
 from bot import metrics
+from bot.agent.conversation import Usage
+from tests.agent_rows import add_run, add_ticket
 from tests.web.conftest import World
 
 
@@ -46,3 +51,49 @@ async def test_a_process_leaves_its_numbers_until_it_ends(world: World) -> None:
     assert 0 < await world.app.state.redis.ttl(key) <= metrics.KEPT_SECONDS
     metrics.worked("collect_changes", "done", 0.2)
     metrics.answered("github", 202)
+
+
+async def test_runs_and_calls_of_the_agent_are_counted(world: World) -> None:
+    metrics.ran("done", 125.0, Decimal("0.42"))
+    metrics.called("anthropic", "claude-sonnet-5-5", Usage(10, 20, 300, 4), Decimal("0.125"))
+    told = (await metrics.exposition(world.engine, world.app.state.redis)).decode()
+    assert 'veelocity_agent_runs_total{outcome="done",' in told
+    assert 'veelocity_agent_run_seconds_bucket{le="300.0",outcome="done",' in told
+    assert 'veelocity_agent_run_cost_usd_sum{outcome="done",' in told
+    call = 'model="claude-sonnet-5-5",process="{}",provider="anthropic"'
+    call = call.format(metrics.process_name("web"))
+    assert f"veelocity_agent_cost_usd_total{{{call}}} 0.125" in told
+    kinds = {"input": 10, "output": 20, "cache_read": 300, "cache_write": 4}
+    for kind, tokens in kinds.items():
+        sample = f'veelocity_agent_tokens_total{{kind="{kind}",{call}}}'
+        assert f"{sample} {tokens}.0" in told
+
+
+async def test_invented_outcomes_and_models_are_one_label(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "MODELS", set())
+    metrics.ran("mystery", 1, 0)
+    for number in range(metrics.MOST_MODELS + 5):
+        metrics.called(f"provider-{number}", f"invented-{number}", Usage(1), 0)
+    told = (await metrics.exposition(world.engine, world.app.state.redis)).decode()
+    assert 'outcome="other"' in told
+    assert "mystery" not in told
+    assert "provider-" not in told
+    assert len(metrics.MODELS) == metrics.MOST_MODELS
+    assert f"invented-{metrics.MOST_MODELS + 4}" not in told
+    assert 'model="other"' in told
+
+
+async def test_tickets_and_runs_at_work_are_asked_of_postgres(world: World) -> None:
+    for number, (status, state) in enumerate(
+        (("open", "queued"), ("in_progress", "developing"), ("closed", "done"))
+    ):
+        await add_ticket(world.engine, f"github:{number}", status=status)
+        await add_run(world.engine, f"github:{number}", state=state, repository_id=f"r{number}")
+    told = (await metrics.exposition(world.engine, world.app.state.redis)).decode()
+    assert 'veelocity_agent_tickets{status="open"} 1.0' in told
+    assert 'veelocity_agent_tickets{status="in_progress"} 1.0' in told
+    assert 'veelocity_agent_running{state="developing"} 1.0' in told
+    assert 'status="closed"' not in told
+    assert 'state="done"' not in told
