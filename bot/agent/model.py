@@ -1,0 +1,140 @@
+"""Asks a model: which one, by whom, with patience, and what it costs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from bot.agent import claude
+from bot.agent.conversation import Ask, Reply, Request, Usage
+from bot.agent.prices import price
+from bot.agent.providers import provider_of
+from bot.agent.retries import OnWait, Patience, patiently
+from bot.agent.trouble import ContextFull, ModelError
+from bot.settings import Settings
+
+__all__ = [
+    "ContextFull",
+    "ModelError",
+    "Offered",
+    "Patience",
+    "ask_of",
+    "models_offered",
+    "provider_of",
+    "retirement",
+]
+
+
+@asynccontextmanager
+async def ask_of(
+    settings: Settings,
+    model: str,
+    *,
+    patience: Patience | None = None,
+    on_wait: OnWait | None = None,
+) -> AsyncIterator[Ask]:
+    """Open what asks a model and those of the same maker; its calls raise `ModelError`.
+
+    A reply's usage and cost are those of all its tries, and a `ModelError` carries those of the
+    tries made in vain: a stream that broke off is billed too. Raise `Refused` for a model that
+    has no price or cannot be asked from here.
+    """
+    patience = patience or Patience()
+    price(model, Usage())
+    provider = provider_of(model)
+    if provider == "anthropic":
+        async with claude.opened(settings, patience) as client:
+            yield counted(lambda request: claude.once(client, settings, request), patience, on_wait)
+    else:
+        from bot.agent import others
+
+        async with others.opened(settings, provider, patience) as asked:
+            yield counted(lambda request: others.once(asked, request), patience, on_wait)
+
+
+def counted(once: Ask, patience: Patience, on_wait: OnWait | None) -> Ask:
+    """Return an ask that tries again, and counts the money of every try."""
+
+    async def ask(request: Request) -> Reply:
+        lost: list[ModelError] = []
+
+        async def tried() -> Reply:
+            try:
+                return await once(request)
+            except ModelError as error:
+                lost.append(error)
+                raise
+
+        try:
+            reply = await patiently(tried, patience, on_wait)
+        except ModelError as error:
+            error.usage, error.cost_usd = summed(Usage(), Decimal(0), lost)
+            raise
+        usage, cost = summed(reply.usage, reply.cost_usd, lost)
+        return replace(reply, usage=usage, cost_usd=cost)
+
+    return ask
+
+
+def summed(usage: Usage, cost: Decimal, lost: list[ModelError]) -> tuple[Usage, Decimal]:
+    """Return tokens and cost with those of the tries that came to nothing."""
+    for error in lost:
+        cost += error.cost_usd
+        usage = Usage(
+            input_tokens=usage.input_tokens + error.usage.input_tokens,
+            output_tokens=usage.output_tokens + error.usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens + error.usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens + error.usage.cache_write_tokens,
+        )
+    return usage, cost
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A model that the key may use. `lifecycle`: active, deprecated or retired."""
+
+    id: str
+    display_name: str
+    lifecycle: str = "active"
+    retires_at: datetime | None = None
+
+
+async def models_offered(settings: Settings, *, patience: Patience | None = None) -> list[Offered]:
+    """Return the models of Anthropic that the key may use, as its list has them, newest first.
+
+    Bedrock and Vertex have no such list: empty there. Raise `ModelError` where it cannot be read.
+    """
+    if settings.claude_provider != "anthropic":
+        return []
+    patience = patience or Patience(tries=2, silent_seconds=10.0)
+    async with claude.opened(settings, patience) as client:
+        listed = await patiently(lambda: claude.listed(client, settings), patience)
+    return [offered(each) for each in listed]
+
+
+def offered(info: Any) -> Offered:
+    """Return one entry of the list in our form."""
+    return Offered(info.id, info.display_name, info.lifecycle or "active", info.retires_at)
+
+
+def retirement(model: str, offers: list[Offered] | None = None) -> date | None:
+    """Return the day from which a model no longer answers; None where no end is known.
+
+    The list of models says it best; without it, what the SDK knew when it was made.
+    """
+    for each in offers or ():
+        if each.id == model and each.retires_at:
+            return each.retires_at.date()
+    from anthropic.resources.messages import messages
+
+    said = messages.DEPRECATED_MODELS.get(model)
+    return day_of(said) if said else None
+
+
+def day_of(said: str) -> date | None:
+    """Read a day as the SDK writes it: November 30th, 2026."""
+    month, day, year = said.replace(",", "").split()
+    digits = "".join(letter for letter in day if letter.isdigit())
+    return datetime.strptime(f"{month} {digits} {year}", "%B %d %Y").replace(tzinfo=UTC).date()
