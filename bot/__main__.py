@@ -22,6 +22,9 @@ DAY = "%Y-%m-%d"
 TIMES = [DAY, *(f"{DAY}T%H:%M{rest}" for rest in ("", "%z", ":%S", ":%S%z"))]
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for machines")]
+Repository = Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="queue it and return at once")]
+Here = Annotated[bool, typer.Option("--here", help="run it in this process, without a worker")]
 
 
 @cli.command()
@@ -154,6 +157,75 @@ def metrics(
     from bot.commands import print_metrics
 
     print_metrics(scope, days, (start, end), as_json=as_json)
+
+
+@cli.command("next")
+def next_ticket(repository: Repository, as_json: Json = False) -> None:
+    """Say which ticket a repository develops next."""
+    from bot.developing import show_next
+
+    show_next(repository, as_json=as_json)
+
+
+@cli.command()
+def queue(repository: Repository, as_json: Json = False) -> None:
+    """List the open tickets of a repository in the order in which they will be developed."""
+    from bot.developing import show_queue
+
+    show_queue(repository, as_json=as_json)
+
+
+@cli.command()
+def develop(
+    ticket: Annotated[
+        str, typer.Argument(metavar="TICKET", help="github:42, or OWNER/NAME#NUMBER of an issue")
+    ],
+    no_wait: NoWait = False,
+    here: Here = False,
+    as_json: Json = False,
+) -> None:
+    """Develop a ticket, and show the run until it ends; Ctrl-C leaves it going."""
+    from bot.developing import develop as develop_ticket
+
+    develop_ticket(ticket, wait=not no_wait, here=here, as_json=as_json)
+
+
+@cli.command("develop-next")
+def develop_next(
+    repository: Repository, no_wait: NoWait = False, here: Here = False, as_json: Json = False
+) -> None:
+    """Develop the ticket that is next in a repository's queue, and show the run."""
+    from bot.developing import develop_next as develop_next_ticket
+
+    develop_next_ticket(repository, wait=not no_wait, here=here, as_json=as_json)
+
+
+@cli.command()
+def runs(
+    repo: Annotated[str | None, typer.Option(metavar="REPO", help="of this one only")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List runs of the agent, newest first."""
+    from bot.developing import show_runs
+
+    show_runs(repo, limit, as_json=as_json)
+
+
+@cli.command()
+def stop(run: Annotated[int, typer.Argument(metavar="RUN", min=1, max=2**63 - 1)]) -> None:
+    """Stop a run: at once where it waits, else within seconds."""
+    from bot.developing import stop as stop_run
+
+    stop_run(run)
+
+
+@cli.command()
+def doctor(as_json: Json = False) -> None:
+    """Check everything that a run of the agent needs, and say how to mend what is missing."""
+    from bot.doctor import examine
+
+    examine(as_json=as_json)
 
 
 def main() -> None:

@@ -1,45 +1,32 @@
 """What the short commands do; each opens the store, does one thing and lets go."""
 
-import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
-from psycopg.errors import UndefinedColumn, UndefinedTable
-from pydantic import SecretStr
 from pydantic_core import to_json
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot import logs
-from bot.local import kept_secret, quiet, stores
-from bot.sample.staging import Stage, as_sample
-from bot.settings import Settings, load, running_here
+from bot.local import stores
+from bot.opening import check_store, surrounded, with_store
+from bot.settings import Settings, load
 from bot.web.words import decided, duration
 from models.errors import Refused
-from models.store import engine
 
-T = TypeVar("T")
 Row = dict[str, Any]
 
 MARKS = {"received": "…", "settled": "●", "ignored": "○", "failed": "▲", "parked": "■"}
 SHOWN_REPLAYED = 25
 
-NO_STORE = (
-    "DATABASE_URL is not set, and there is no {home} of `demo` or `dev` here. Set DATABASE_URL, or"
-    " VEELOCITY_HOME for an embedded store."
-)
-NOT_MIGRATED = "The schema of the store is not this version's: run `python -m bot migrate` first."
 NOWHERE = "They belong to no organisation yet and will see none: add --organization LOGIN."
 NEW_HERE = "{login} has not installed the GitHub App yet; its members see it once it has."
 
@@ -59,56 +46,6 @@ SCOPES = text("""
     select o.id, null, o.login from organizations o
      where lower(o.login) = lower(:name) or o.id = :name
 """)
-
-
-def with_store(do: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
-    """Run something with the store open: the one that is set, else the embedded one.
-
-    Its settings are those of the `demo` or `dev` that the embedded store belongs to.
-    """
-    settings = load()
-    logs.configure(settings.log_format, quiet(settings))
-    check_store(settings)
-    with stores(settings) as (url, redis_url):
-        told = as_at_home(settings, redis_url)
-
-        async def opened() -> T:
-            async with opened_store(url) as store:
-                return await do(store, told)
-
-        return asyncio.run(opened())
-
-
-def check_store(settings: Settings) -> None:
-    """Refuse to make an embedded store that nobody asked for."""
-    asked = settings.database_url or "veelocity_home" in settings.model_fields_set
-    if not asked and not settings.veelocity_home.is_dir():
-        raise Refused(NO_STORE.format(home=settings.veelocity_home))
-
-
-def as_at_home(settings: Settings, redis_url: str | None) -> Settings:
-    """Return settings as the processes of VEELOCITY_HOME have them."""
-    more: Row = {"redis_url": redis_url and SecretStr(redis_url)}
-    kept = settings.veelocity_home / "secret_key"
-    if kept.exists() or not settings.database_url:
-        more["secret_key"] = kept_secret(kept, settings.secret_key)
-    told = running_here(settings).model_copy(update=more)
-    stage = Stage(settings.veelocity_home)
-    return as_sample(told, stage) if stage.there and not settings.database_url else told
-
-
-@asynccontextmanager
-async def opened_store(url: str) -> AsyncIterator[AsyncEngine]:
-    """Open an engine for one command; raise Refused where the schema is another version's."""
-    store = engine(url, pool_size=2, name="command")
-    try:
-        yield store
-    except ProgrammingError as error:
-        if isinstance(error.orig, UndefinedTable | UndefinedColumn):
-            raise Refused(NOT_MIGRATED) from error
-        raise
-    finally:
-        await store.dispose()
 
 
 def migrate_store(*, sql: bool) -> None:
@@ -224,10 +161,7 @@ def replay_deliveries(
     ids: Sequence[str], file: Path | None, since: datetime | None, organization: str | None
 ) -> None:
     """Decide deliveries again here and now, and say what became of them."""
-    from bot.jobs import Surroundings
-    from bot.queue import opened
     from bot.replaying import Replayed, again, from_file
-    from bot.vault import Vault
 
     if sum(map(bool, (ids, file, since))) != 1:
         raise typer.BadParameter("say which: ids, --since TIME, or --file PATH")
@@ -235,20 +169,19 @@ def replay_deliveries(
         raise typer.BadParameter("--organization goes with --file")
 
     async def do(store: AsyncEngine, settings: Settings) -> tuple[Replayed, list[Row]]:
-        redis = opened(settings.redis_address) if settings.redis_address else stand_in()
-        surroundings = Surroundings(settings, store, redis, Vault(settings.secret_keys))
         quietly = not sys.stderr.isatty()
-        with Progress(console=Console(stderr=True), transient=True, disable=quietly) as shown:
-            bar = shown.add_task("Deciding", total=None)
+        shown = Progress(console=Console(stderr=True), transient=True, disable=quietly)
+        async with surrounded(store, settings) as surroundings:
+            with shown:
+                bar = shown.add_task("Deciding", total=None)
 
-            def progress(done: int, total: int) -> None:
-                shown.update(bar, completed=done, total=total)
+                def progress(done: int, total: int) -> None:
+                    shown.update(bar, completed=done, total=total)
 
-            if file:
-                replayed = await from_file(surroundings, file, organization, progress)
-            else:
-                replayed = await again(surroundings, ids, since, progress)
-        await redis.aclose()
+                if file:
+                    replayed = await from_file(surroundings, file, organization, progress)
+                else:
+                    replayed = await again(surroundings, ids, since, progress)
         async with store.connect() as db:
             bound = {"ids": list(replayed.ids), "most": SHOWN_REPLAYED}
             return replayed, [dict(row) for row in (await db.execute(THESE, bound)).mappings()]
@@ -266,13 +199,6 @@ def replay_deliveries(
         typer.echo(f"{replayed.repeated} had been delivered before and were decided again.")
     if file and total > SHOWN_REPLAYED:
         typer.echo(f"What each decided: python -m bot deliveries --limit {total}, or /deliveries.")
-
-
-def stand_in() -> Any:
-    """Return what takes Redis' place where there is none."""
-    from fakeredis import FakeAsyncRedis
-
-    return FakeAsyncRedis()
 
 
 def print_metrics(

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 RECORDED = Path(__file__).parent / "payloads" / "github.ndjson"
 COMMANDS = {
     "demo", "dev", "web", "worker", "migrate", "create-user", "deliveries", "replay", "metrics",
+    "next", "queue", "develop", "develop-next", "runs", "stop", "doctor",
 }  # fmt: skip
 KEYS = {
     "id", "source", "delivery_id", "event", "action", "organization", "status", "received_at",
@@ -138,6 +139,13 @@ def test_help_imports_no_slow_library() -> None:
         ["metrics", "acme", "--start", "20x"],
         ["web", "--workers", "0"],
         ["create-user"],
+        ["next"],
+        ["queue"],
+        ["develop"],
+        ["develop-next"],
+        ["runs", "--limit", "0"],
+        ["stop"],
+        ["stop", "first"],
     ],
 )
 def test_wrong_usage_is_2(bot: Bot, wrong: list[str]) -> None:
@@ -147,7 +155,17 @@ def test_wrong_usage_is_2(bot: Bot, wrong: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["deliveries"], ["metrics", "acme"], ["replay", "1"], ["create-user", "a@b.c"]]
+    "command",
+    [
+        ["deliveries"],
+        ["metrics", "acme"],
+        ["replay", "1"],
+        ["create-user", "a@b.c"],
+        ["next", "acme/api"],
+        ["queue", "acme/api"],
+        ["runs"],
+        ["stop", "1"],
+    ],
 )
 def test_no_store_is_made_by_the_way(bot: Bot, command: list[str], tmp_path: Path) -> None:
     said = bot(*command)
