@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from bot.agent.claude_errors import told_of
 from bot.agent.conversation import Block, Reply, Request, Usage
 from bot.agent.prices import BYTES_A_TOKEN, price
 from bot.agent.retries import Patience
-from bot.agent.trouble import Kind, Maker, ModelError, of_status, seconds_of
+from bot.agent.trouble import Maker, ModelError
 from bot.settings import Settings, secret
 from models.errors import Refused
 
 if TYPE_CHECKING:
-    from anthropic import APIStatusError, AsyncAnthropic
+    from anthropic import AsyncAnthropic
     from anthropic.types import Message as Answered
 
 EPHEMERAL = {"type": "ephemeral"}
@@ -30,25 +31,6 @@ SENT_AGAIN = {
 }
 """The fields of a block that are kept: what the API takes when it is sent again."""
 
-BY_TYPE: dict[str, int] = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-}
-"""What an error event in mid-stream would have been as an HTTP status; others are passing."""
-
-SPENT = frozenset(
-    {
-        "enforced_spend_limit_reached",
-        "contract_spend_limit_reached",
-        "linked_organization_spend_limit_reached",
-    }
-)
-TOO_LONG = ("prompt is too long", "exceed context limit", "exceeds the context window")
-NO_CREDIT = ("credit balance is too low",)
 EXTRAS = {"bedrock": "botocore", "vertex": "google.auth"}
 MAKERS = {
     "anthropic": ("Anthropic", "ANTHROPIC_API_KEY"),
@@ -57,7 +39,6 @@ MAKERS = {
 }
 NO_KEY = "There is no key for Anthropic. Set ANTHROPIC_API_KEY."
 NO_EXTRA = "CLAUDE_PROVIDER={name} needs more to be installed: pip install 'veelocity[{name}]'."
-TOO_SLOW = "the answer was not complete after {seconds:.0f} seconds (CLAUDE_TIMEOUT)"
 CUT = "the answer broke off"
 
 
@@ -142,7 +123,7 @@ async def once(client: "AsyncAnthropic", settings: Settings, request: Request) -
         async with asyncio.timeout(settings.claude_timeout):
             answered, request_id = await streamed(client, body_of(request, settings), heard)
     except (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError) as error:
-        told = told_of(error, maker, heard, settings.claude_timeout)
+        told = told_of(error, maker, settings.claude_timeout, silent=heard.size == 0)
         raise billed(told, request.model, heard) from error
     if answered.stop_reason is None:
         broken = maker.trouble("unreachable", CUT, passing=True)
@@ -229,59 +210,6 @@ def usage_of(usage: Any) -> Usage:
     )
 
 
-def told_of(error: Exception, maker: Maker, heard: Heard, seconds: float) -> ModelError:
-    """Return what happened to a try in words, and whether another may help.
-
-    An answer that was still being written when its time was up would take as long again.
-    """
-    import anthropic
-
-    if isinstance(error, anthropic.APIStatusError):
-        return refused(error, maker)
-    if type(error) is TimeoutError:
-        late = TOO_SLOW.format(seconds=seconds)
-        return maker.trouble("unreachable", late, passing=heard.size == 0)
-    if isinstance(error, anthropic.CredentialsError | TypeError):
-        return maker.trouble("key", str(error))
-    return maker.trouble("unreachable", said_by(error), passing=True)
-
-
-def said_by(error: BaseException) -> str:
-    """Return what a broken connection says of itself, which is often nothing."""
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}".removesuffix(": ")
-
-
-def refused(error: "APIStatusError", maker: Maker) -> ModelError:
-    """Return what an error that the API sent means: by its status, its type and its code."""
-    status = error.status_code
-    if status == 200:
-        status = BY_TYPE.get(str(error.type), 500)
-    said = error.api_message or error.message
-    kind, passing = of_status(status)
-    kind = narrowed(kind, said, error.error_code)
-    if kind not in ("overloaded", "unreachable"):
-        passing = False
-    elif "x-should-retry" in error.response.headers:
-        passing = error.response.headers["x-should-retry"] == "true"
-    if passing:
-        said = f"{said} ({status})"
-    after = seconds_of(error.response.headers.get("retry-after"))
-    return maker.trouble(kind, said, passing=passing, retry_after=after)
-
-
-def narrowed(kind: Kind, said: str, code: str | None) -> Kind:
-    """Return what is meant where the status says too little."""
-    words = said.lower()
-    if code in SPENT:
-        return "spend"
-    if kind == "request" and any(each in words for each in TOO_LONG):
-        return "context"
-    if any(each in words for each in NO_CREDIT):
-        return "billing"
-    return kind
-
-
 async def listed(client: "AsyncAnthropic", settings: Settings) -> list[Any]:
     """Return the list of models once; raise `ModelError`."""
     import anthropic
@@ -290,4 +218,4 @@ async def listed(client: "AsyncAnthropic", settings: Settings) -> list[Any]:
     try:
         return [each async for each in client.models.list(limit=1000)]
     except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
-        raise told_of(error, maker_of(settings, "of any kind"), Heard(), 0) from error
+        raise told_of(error, maker_of(settings, "its list of models"), 0, silent=True) from error

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from bot.agent import claude
 from bot.agent.conversation import Ask, Reply, Request, Usage
 from bot.agent.prices import price
-from bot.agent.providers import provider_of
+from bot.agent.providers import Provider, provider_of
 from bot.agent.retries import OnWait, Patience, patiently
 from bot.agent.trouble import ContextFull, ModelError
 from bot.settings import Settings
@@ -25,6 +26,8 @@ __all__ = [
     "provider_of",
     "retirement",
 ]
+
+ANOTHER = "{model} is not of {provider}: a conversation does not change its maker in the middle."
 
 
 @asynccontextmanager
@@ -46,18 +49,21 @@ async def ask_of(
     provider = provider_of(model)
     if provider == "anthropic":
         async with claude.opened(settings, patience) as client:
-            yield counted(lambda request: claude.once(client, settings, request), patience, on_wait)
+            ask = partial(claude.once, client, settings)
+            yield counted(ask, provider, patience, on_wait)
     else:
         from bot.agent import others
 
         async with others.opened(settings, provider, patience) as asked:
-            yield counted(lambda request: others.once(asked, request), patience, on_wait)
+            yield counted(partial(others.once, asked), provider, patience, on_wait)
 
 
-def counted(once: Ask, patience: Patience, on_wait: OnWait | None) -> Ask:
+def counted(once: Ask, provider: Provider, patience: Patience, on_wait: OnWait | None) -> Ask:
     """Return an ask that tries again, and counts the money of every try."""
 
     async def ask(request: Request) -> Reply:
+        if provider_of(request.model) != provider:
+            raise ModelError(ANOTHER.format(model=request.model, provider=provider), "request")
         lost: list[ModelError] = []
 
         async def tried() -> Reply:
