@@ -3,10 +3,12 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Numeric, UniqueConstraint
+from sqlalchemy import Numeric, UniqueConstraint, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field, SQLModel
 
-from models.columns import maybe_text, now, number, text, texts
+from models.columns import maybe_text, now, number, texts
+from models.columns import text as words
 
 
 class Prompt(SQLModel, table=True):
@@ -20,9 +22,9 @@ class Prompt(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("organization_id", "version", name="prompts_version"),)
 
     id: int | None = number(default=None, primary_key=True)
-    organization_id: str = text()
+    organization_id: str = words()
     version: int
-    body: str = text()
+    body: str = words()
     note: str | None = maybe_text()
     retired: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     created_by: str | None = maybe_text()
@@ -39,7 +41,7 @@ class AgentSettings(SQLModel, table=True):
 
     __tablename__ = "agent_settings"
 
-    organization_id: str = text(primary_key=True)
+    organization_id: str = words(primary_key=True)
     ticket_budget_usd: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
     repository_day_budget_usd: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
     organization_day_budget_usd: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
@@ -49,3 +51,16 @@ class AgentSettings(SQLModel, table=True):
     completion_url: str | None = maybe_text()
     completion_secret: str | None = maybe_text()
     updated_at: datetime | None = now()
+
+
+WISHES = text("select * from agent_settings where organization_id = :organization")
+
+
+async def agent_settings(db: AsyncConnection, organization_id: str) -> AgentSettings:
+    """Return how an organisation wants its tickets developed; defaults where it never said."""
+    found = (await db.execute(WISHES, {"organization": organization_id})).mappings().first()
+    if found is None:
+        return AgentSettings(
+            organization_id=organization_id, models=[], setup_hosts=[], similar_tickets=True
+        )
+    return AgentSettings(**found)

@@ -121,6 +121,21 @@ SET_STATUS = text("""
      where id = :id and status <> :status and (:anyway or auto_update_status)
     returning id
 """)
+UNDER_WAY = text("""
+    select distinct ticket_id from runs
+     where repository_id = :repository
+       and state not in ('done', 'draft', 'nothing_to_do', 'failed', 'cancelled', 'over_budget',
+                         'blocked')
+""")
+PLANS = text("""
+    select id from runs where ticket_id = :ticket and state = 'waiting_approval' order by id desc
+""")
+OF_PULL_REQUEST = text("""
+    select * from tickets
+     where repository_id = :repository
+       and (pull_request_number = :number or branch = :branch)
+     order by pull_request_number = :number desc nulls last, created_at desc limit 1
+""")
 
 
 async def ticket(db: AsyncConnection, ticket_id: str) -> RowMapping | None:
@@ -190,3 +205,25 @@ async def set_status(
     """Move a ticket on; tell whether it moved. `anyway`: even one that a person keeps by hand."""
     bound = {"id": ticket_id, "status": status.value, "anyway": anyway}
     return (await db.execute(SET_STATUS, bound)).first() is not None
+
+
+async def under_way(db: AsyncConnection, repository_id: str) -> set[str]:
+    """Return the tickets of a repository that have a run that waits or is at work."""
+    return set((await db.scalars(UNDER_WAY, {"repository": repository_id})).all())
+
+
+async def planned(db: AsyncConnection, ticket_id: str) -> int | None:
+    """Return the run of a ticket whose plan waits for approval; None where there is none."""
+    run_id: int | None = await db.scalar(PLANS, {"ticket": ticket_id})
+    return run_id
+
+
+async def ticket_of_pull_request(
+    db: AsyncConnection, repository_id: str, number: int, branch: str
+) -> RowMapping | None:
+    """Return the ticket that a pull request was made for: by its number, else by its branch.
+
+    The branch counts as well because GitHub may tell of a pull request before its number is kept.
+    """
+    bound = {"repository": repository_id, "number": number, "branch": branch}
+    return (await db.execute(OF_PULL_REQUEST, bound)).mappings().first()

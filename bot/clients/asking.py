@@ -22,8 +22,13 @@ log = structlog.get_logger()
 
 PERMISSIONS = (
     ("/access_tokens", "an installation that is active"),
-    ("/pulls", "pull_requests: read"),
-    ("/compare", "contents: read"),
+    ("/pulls", "pull_requests"),
+    ("/requested_reviewers", "pull_requests"),
+    ("/check-runs", "checks"),
+    ("/issues", "issues"),
+    ("/compare", "contents"),
+    ("/contents", "contents"),
+    ("/git/", "contents"),
 )
 INTEGRATION = "resource not accessible by integration"
 
@@ -57,11 +62,16 @@ class RateLimited(GitHubError):  # noqa: N818 - it is a wish, not a bug
 
 
 class Again(Exception):  # noqa: N818 - a wish
-    """An attempt failed with `error`, but another may do; after `seconds`, or as we see fit."""
+    """An attempt failed with `error`, but another may do; after `seconds`, or as we see fit.
 
-    def __init__(self, error: GitHubError, seconds: float | None = None) -> None:
+    `undone`: GitHub surely did nothing, so that even what must not be done twice can be tried.
+    """
+
+    def __init__(
+        self, error: GitHubError, seconds: float | None = None, *, undone: bool = False
+    ) -> None:
         super().__init__(str(error))
-        self.error, self.seconds = error, seconds
+        self.error, self.seconds, self.undone = error, seconds, undone
 
 
 @dataclass(frozen=True)
@@ -95,13 +105,18 @@ class Signer:
 
 @dataclass(frozen=True)
 class Question:
-    """One request. `said` stands for it in logs and errors, where the path holds a secret."""
+    """One request. `said` stands for it in logs and errors, where the path holds a secret.
+
+    `body` is sent as JSON, unless it is None. `once`: it makes something new, so that it is not
+    sent again where GitHub may have done it already.
+    """
 
     method: str
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
     said: str = ""
     once: bool = False
+    body: Any = None
 
     def __str__(self) -> str:
         return self.said or f"{self.method} {self.path}"
@@ -117,12 +132,12 @@ class Line:
 
     async def ask(self, question: Question, signer: Signer | None = None) -> Any:
         """Return the JSON of GitHub's answer; raise `RateLimited` or `GitHubError`."""
-        attempt, last = 0, 0 if question.once else self.patience.tries - 1
+        attempt, last = 0, self.patience.tries - 1
         while True:
             try:
                 return await self.attempt(question, signer)
             except Again as again:
-                if attempt >= last:
+                if attempt >= last or (question.once and not again.undone):
                     raise again.error from None
                 seconds = self.patience.pause(attempt) if again.seconds is None else again.seconds
                 log.info("github_asked_again", asked=str(question), why=str(again.error))
@@ -140,10 +155,10 @@ class Line:
             return read(question, response)
         if until:
             self.wait_for(until)
-            raise Again(RateLimited(until), 0)
+            raise Again(RateLimited(until), 0, undone=True)
         error = GitHubError(response.status_code, refusal(question, response))
         if response.status_code == 401 and signer and signer.drop():
-            raise Again(error, 0)
+            raise Again(error, 0, undone=True)
         raise Again(error) if error.passing else error
 
     def wait_for(self, until: datetime | None) -> None:
@@ -153,7 +168,8 @@ class Line:
             return
         if seconds > self.patience.limit_seconds:
             raise RateLimited(until)
-        raise Again(RateLimited(until), seconds + random.uniform(0, 0.1))  # noqa: S311 - jitter
+        pause = seconds + random.uniform(0, 0.1)  # noqa: S311 - jitter
+        raise Again(RateLimited(until), pause, undone=True)
 
     async def send(self, question: Question, authorization: str | None) -> "httpx.Response":
         """Send one request; raise `Again` when nothing, or half an answer, came back."""
@@ -163,18 +179,25 @@ class Line:
         started = time.monotonic()
         try:
             response = await self.client.request(
-                question.method, question.path, params=dict(question.params), headers=headers
+                question.method,
+                question.path,
+                params=dict(question.params),
+                headers=headers,
+                json=question.body,
             )
         except httpx.RequestError as error:
             why = f"GitHub could not be reached for {question}: {type(error).__name__}."
-            raise Again(GitHubError(None, why)) from None
+            undone = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise Again(GitHubError(None, why), undone=undone) from None
         seconds = round(time.monotonic() - started, 3)
         log.debug("github_asked", asked=str(question), status=response.status_code, seconds=seconds)
         return response
 
 
 def read(question: Question, response: "httpx.Response") -> Any:
-    """Return the JSON of an answer; one that breaks off is asked for again."""
+    """Return the JSON of an answer, None of one without; one that breaks off is asked again."""
+    if response.status_code == 204:
+        return None
     try:
         return response.json()
     except (ValueError, RecursionError):
@@ -187,12 +210,20 @@ def refusal(question: Question, response: "httpx.Response") -> str:
     said = message_of(response)
     if response.status_code == 403 and INTEGRATION in said.lower():
         needed = response.headers.get("x-accepted-github-permissions", "").replace("=", ": ")
-        needed = needed or next((name for end, name in PERMISSIONS if end in question.path), "more")
+        needed = needed or guessed(question)
         return (
             f"The GitHub App may not {question}: it needs the permission {needed}. "
             "Grant it in the app's settings, then accept it in the installation's."
         )
     return f"GitHub answered {question} with {response.status_code}: {said or 'no reason given'}"
+
+
+def guessed(question: Question) -> str:
+    """Return the permission that a request needs by its path, where GitHub does not say."""
+    name = next((name for part, name in PERMISSIONS if part in question.path), "more")
+    if name in ("more", PERMISSIONS[0][1]):
+        return name
+    return f"{name}: {'read' if question.method == 'GET' else 'write'}"
 
 
 def message_of(response: "httpx.Response") -> str:

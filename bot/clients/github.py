@@ -173,6 +173,18 @@ class Installation:
         """Ask for one page of something."""
         return await self.github.line.ask(Question("GET", path, params), self.signer)
 
+    async def send(
+        self, method: str, path: str, body: Any = None, *, once: bool | None = None
+    ) -> Any:
+        """Have something done; return GitHub's answer, None where it is empty.
+
+        `once`: it is not sent again where GitHub may have done it already (an answer was lost), as
+        is so for every POST unless told otherwise. Then whoever asks looks before asking again.
+        """
+        only_once = method == "POST" if once is None else once
+        question = Question(method, path, once=only_once, body=body)
+        return await self.github.line.ask(question, self.signer)
+
     async def compare(
         self, full_name: str, base: str, head: str, limit: int = MOST_COMMITS
     ) -> Compared:

@@ -36,10 +36,11 @@ class Token:
 
 @dataclass
 class Memory:
-    """What is known of accounts from one `GitHub` to the next: their tokens, and used-up limits."""
+    """What is known of accounts from one `GitHub` to the next: tokens, used-up limits, slugs."""
 
     tokens: dict[str, Token] = field(default_factory=dict)
     limits: dict[str, datetime] = field(default_factory=dict)
+    slugs: dict[str, str] = field(default_factory=dict)
 
 
 def app_auth(credentials: AppCredentials, api_url: str) -> "AppAuth":
