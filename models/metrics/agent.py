@@ -310,12 +310,19 @@ async def agent_by(db: AsyncConnection, scope: Scope, window: Window, by: str) -
     key, name = GROUPS[by]
     rows = runs(scope, window.start, window.end)
     found = (await ask(db, rows, GROUPED.format(key=key, name=name))).mappings().all()
-    groups = [Group(**figures(row), key=row["key"], name=titled(row)) for row in found]
+    title = titled if by == "prompt" else plainly
+    groups = [Group(**figures(row), key=row["key"], name=title(row)) for row in found]
     return sorted(groups, key=lambda group: (group["name"] or "", group["key"]))
 
 
+def plainly(row: RowMapping) -> str | None:
+    """The name of a group."""
+    name: str | None = row["name"]
+    return name
+
+
 def titled(row: RowMapping) -> str | None:
-    """The name of a group; an organisation's prompt says its version, since all have one name."""
+    """The name of a prompt; an organisation's says its version, since all have one name."""
     name, version = row["name"], row["version"]
     return name if version is None or str(version) in (name or "") else f"{name} {version}"
 
