@@ -26,6 +26,7 @@ class Change:
     `status`: A added, M modified, D deleted, T another kind of file. `mode`, `old_mode`: git's
     (`100644`, `100755`, `120000` symbolic link, `160000` submodule, `000000` not there). `size`:
     bytes it has now. `added`, `deleted`: lines; None for a binary file. `target`: a link's.
+    `sha`, `old_sha`: git's names of the contents; zeros where there is none.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Change:
     deleted: int | None
     target: str | None = None
     sha: str = ""
+    old_sha: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ async def compared(place: Place, base: str, tree: str, faults: Sequence[Fault] =
             *counted.get(path, (None, None)),
             target=named(targets[sha]) if mode == LINK else None,
             sha=sha,
+            old_sha=old_sha,
         )
-        for old_mode, mode, _, sha, status, path in raw
+        for old_mode, mode, old_sha, sha, status, path in raw
     )
     return Changes(tree, base, files, tuple(faults))
 

@@ -259,26 +259,29 @@ async def heard(process: Process, what: str, ask: Ask) -> Said:
     try:
         async with asyncio.timeout(ask.seconds):
             out, err, _ = await asyncio.gather(
-                whole(process.stdout, ask.most_bytes), last(process.stderr), feed(process, ask)
+                whole(process, process.stdout, ask.most_bytes),
+                last(process.stderr),
+                feed(process, ask),
             )
-            if len(out) < ask.most_bytes:
-                await process.wait()
-            elif not ask.cut:
-                raise GitRefused(TOO_MUCH.format(what=what, most=ask.most_bytes))
+            await process.wait()
     except TimeoutError:
         words = TOO_SLOW.format(what=what, seconds=ask.seconds)
         raise GitRefused(words, "slow") from None
     finally:
         await asyncio.shield(end(process))
+    if len(out) == ask.most_bytes and not ask.cut:
+        raise GitRefused(TOO_MUCH.format(what=what, most=ask.most_bytes))
     return Said(process.returncode or 0, out, err)
 
 
-async def whole(stream: asyncio.StreamReader, most_bytes: int) -> bytes:
-    """Read a stream to its end, or until there is as much as is wanted."""
+async def whole(process: Process, stream: asyncio.StreamReader, most_bytes: int) -> bytes:
+    """Read a stream to its end; a process that says more than is wanted is ended."""
     parts, left = [], most_bytes
     while left > 0 and (part := await stream.read(min(left, 2**18))):
         parts.append(part)
         left -= len(part)
+    if not left:
+        await end(process)
     return b"".join(parts)
 
 
@@ -310,6 +313,16 @@ async def end(process: Process) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), STUBBORN_SECONDS)
+    for stream in (process.stdout, process.stderr):
+        while stream and await discarded(stream):
+            pass
+
+
+async def discarded(stream: asyncio.StreamReader) -> bool:
+    """Read on a stream that nobody wants, so that it is closed; False at its end."""
+    with contextlib.suppress(RuntimeError):  # somebody else reads it to its end
+        return bool(await stream.read(2**18))
+    return False
 
 
 def complaint(what: str, err: str, secrets: Sequence[str] = ()) -> GitRefused:
