@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Numeric, UniqueConstraint, text
+from sqlalchemy import Numeric, RowMapping, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field, SQLModel
 
@@ -53,6 +53,9 @@ class AgentSettings(SQLModel, table=True):
     updated_at: datetime | None = now()
 
 
+NEWEST = text("""
+    select * from prompts where organization_id = :organization order by version desc limit 1
+""")
 WISHES = text("select * from agent_settings where organization_id = :organization")
 
 
@@ -64,3 +67,12 @@ async def agent_settings(db: AsyncConnection, organization_id: str) -> AgentSett
             organization_id=organization_id, models=[], setup_hosts=[], similar_tickets=True
         )
     return AgentSettings(**found)
+
+
+async def newest_prompt(db: AsyncConnection, organization_id: str) -> RowMapping | None:
+    """Return the version of an organisation's template that is in use; None means the default.
+
+    That is the newest; where it is retired, none is.
+    """
+    found = (await db.execute(NEWEST, {"organization": organization_id})).mappings().first()
+    return found if found and not found["retired"] else None
