@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot import __main__ as command_line
 from bot import embedded
 from bot.schema import migrate
 from bot.settings import Settings
 from models.store import engine as open_engine
+from tests.command_line import Bot, Said
 from tests.rig import Rig, rig_of
 
 SECRET = "It's a Secret to Everybody"
@@ -158,3 +161,32 @@ async def rig(settings: Settings, clean: None, clean_redis: str) -> AsyncIterato
     async with rig_of(settings) as opened:
         yield opened
         await asyncio.sleep(0)
+
+
+@pytest.fixture
+def bot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Bot:
+    """Run a command in this process, in an empty folder, with no setting."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["python -m bot", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def stored(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, postgres_url: str, clean_redis: str, clean: None
+) -> Bot:
+    """Run a command on an empty, migrated store."""
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    monkeypatch.setenv("REDIS_URL", clean_redis)
+    monkeypatch.setenv("SECRET_KEY", "a key of thirty-two characters!!")
+    return bot

@@ -6,15 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
 
 from bot import __main__ as command_line
-from bot.settings import Settings
+from tests.command_line import Bot, Said
 from tests.story import Story
 
 ROOT = Path(__file__).parents[1]
@@ -29,46 +28,6 @@ KEYS = {
 }  # fmt: skip
 
 store = pytest.mark.store
-
-
-class Said(NamedTuple):
-    """What a command printed and returned."""
-
-    code: int
-    out: str
-    err: str
-
-
-Bot = Callable[..., Said]
-
-
-@pytest.fixture
-def bot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Bot:
-    """Run a command in this process, in an empty folder, with no setting."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["python -m bot", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def stored(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch, postgres_url: str, clean_redis: str, clean: None
-) -> Bot:
-    """Run a command on an empty, migrated store."""
-    monkeypatch.setenv("DATABASE_URL", postgres_url)
-    monkeypatch.setenv("REDIS_URL", clean_redis)
-    monkeypatch.setenv("SECRET_KEY", "a key of thirty-two characters!!")
-    return bot
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 
 from redis.exceptions import RedisError
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clients.asking import GitHubError
@@ -13,6 +12,7 @@ from bot.surroundings import Surroundings
 from bot.web.api.endpoints import Call, invalid
 from bot.web.auth import Member
 from bot.web.problems import Problem
+from models.prompts import agent_settings
 
 LARGEST_ID = 2**63 - 1
 
@@ -68,9 +68,8 @@ async def model_allowed(db: AsyncConnection, call: Call, model: str | None) -> N
     """Raise `Problem` 422 for a model that is not in the allow-list of the organisation."""
     if model is None:
         return
-    question = text("select models from agent_settings where organization_id = :organization_id")
-    told = await db.scalar(question, {"organization_id": call.member.organization_id})
-    allowed = tuple(told or call.settings.allowed_models)
+    wishes = await agent_settings(db, call.member.organization_id)
+    allowed = tuple(wishes.models) or call.settings.allowed_models
     if model not in allowed:
         detail = f"{model!r} is not in the allow-list: {', '.join(allowed)}."
         raise invalid([{"field": "model", "detail": detail}])

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.runs import RunState
-from models.tickets import TicketStatus
+from models.tickets import TicketStatus, under_way
 
 Priority = Literal["critical", "high", "medium", "low"]
 Type = Literal["bug", "feature", "chore", "docs", "refactor", "test", "task"]
@@ -113,26 +113,10 @@ async def told_of_queue(db: AsyncConnection, repository_id: str) -> list[Ticket]
 
 async def told_of_next(db: AsyncConnection, repository_id: str) -> NextTicket:
     """Return the ticket that a repository develops next: the first one without a run under way."""
-    queue = await told_of_queue(db, repository_id)
-    free = [ticket for ticket in queue if ticket.run_state not in UNDER_WAY]
-    found = free[0] if free else None
+    queue, busy = await told_of_queue(db, repository_id), await under_way(db, repository_id)
+    found = next((ticket for ticket in queue if ticket.id not in busy), None)
     return NextTicket(
         ticket=found,
         queue_position=found.queue_position if found else None,
         total_open_tickets=len(queue),
     )
-
-
-UNDER_WAY = frozenset(
-    {
-        RunState.QUEUED,
-        RunState.SETUP,
-        RunState.PLANNING,
-        RunState.WAITING_APPROVAL,
-        RunState.DEVELOPING,
-        RunState.VALIDATING,
-        RunState.GATING,
-        RunState.PUBLISHING,
-    }
-)
-"""The states of a run that has not ended."""

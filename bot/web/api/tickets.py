@@ -125,27 +125,24 @@ async def list_tickets(call: Call, query: TicketListing) -> Tickets:
 )
 async def make_ticket(call: Call, query: Query, sent: NewTicket) -> Ticket:
     """Put an issue into the queue of its repository; one that is only titled is made on GitHub."""
+    async with call.engine.connect() as db:
+        repository_id = await repository_named(db, call.member, sent.repo_id)
+        await model_allowed(db, call, sent.model)
+    with github_asked():
+        ticket_id = await made(call, repository_id, sent)
+    return await changed(call, ticket_id, "make_ticket", sent)
+
+
+async def made(call: Call, repository_id: str, sent: NewTicket) -> str:
+    """Make a ticket of the issue that is there, or of one that is made; return its id."""
     from bot.agent.tickets import create, take
 
-    member, surroundings = call.member, surroundings_of(call)
-    async with call.engine.connect() as db:
-        repository_id = await repository_named(db, member, sent.repo_id)
-        await model_allowed(db, call, sent.model)
-    by = {"source": "api", "by_id": member.user_id, "by_login": None}
-    place = (surroundings, member.organization_id, repository_id)
-    with github_asked():
-        if sent.number is not None:
-            ticket_id = await take(*place, sent.number, **by)
-        else:
-            ticket_id = await create(
-                *place,
-                sent.title,
-                sent.body,
-                type=sent.type or "task",
-                priority=sent.priority or "medium",
-                **by,
-            )
-    return await changed(call, ticket_id, "make_ticket", sent)
+    told: dict[str, Any] = {"source": "api", "by_id": call.member.user_id, "by_login": None}
+    place = (surroundings_of(call), call.member.organization_id, repository_id)
+    if sent.number is not None:
+        return await take(*place, sent.number, **told)
+    told |= {"type": sent.type or "task", "priority": sent.priority or "medium"}
+    return await create(*place, str(sent.title), sent.body, **told)
 
 
 @endpoint("GET", "/tickets/{ticket_id}", query=Query, answer=Ticket)
