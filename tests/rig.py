@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot import deliveries
 from bot.jobs import Surroundings, work
-from bot.queue import INGEST
+from bot.queue import AGENT, INGEST
 from bot.settings import Settings
 from bot.web.accounts import create_user
 from bot.web.app import Application, create_app
@@ -65,8 +65,9 @@ class Rig:
         busy = True
         while busy:
             busy = bool(await deliveries.settle(engine))
-            while await work(self.surroundings, INGEST, 4):
-                busy = True
+            for lane in (INGEST, AGENT):
+                while await work(self.surroundings, lane, 4):
+                    busy = True
 
     async def ask(self, question: str, **bound: Any) -> list[dict[str, Any]]:
         """Ask the store."""

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 from starlette.applications import Starlette
@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.fakes.github import FakeCommit, FakeGitHub, FakeRepository, app_key, pem
 
 LONGEST_JWT_SECONDS = 600
+Item = TypeVar("Item")
+LEVELS = ("", "read", "write")
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -37,6 +39,8 @@ class Denied(Exception):  # noqa: N818 - it is an answer
 
 def github_api(state: FakeGitHub) -> ASGIApp:
     """The API of a GitHub in this state: notes each request, errs where told to, answers."""
+    from tests.fakes.github_working import working_routes
+
     app = Starlette(
         routes=[
             Route("/app", about_app),
@@ -46,6 +50,7 @@ def github_api(state: FakeGitHub) -> ASGIApp:
             Route("/repos/{owner}/{name}", about_repository),
             Route("/repos/{owner}/{name}/compare/{basehead:path}", compare),
             Route("/repos/{owner}/{name}/pulls/{number:int}/commits", pull_request_commits),
+            *working_routes(),
         ],
         exception_handlers={Denied: denied, 404: not_found},
     )
@@ -98,15 +103,18 @@ def as_app(request: Request) -> FakeGitHub:
     return state
 
 
-def as_installation(request: Request, permission: str) -> FakeGitHub:
+def as_installation(request: Request, permission: str, level: str = "read") -> FakeGitHub:
     """Believe an installation whose token lasts and grants the permission."""
     state = state_of(request)
     token = request.headers.get("authorization", "").removeprefix("token ")
     installation_id, expires_at = state.tokens.get(token, (0, datetime.min.replace(tzinfo=UTC)))
     if datetime.now(UTC) >= expires_at:
         raise Denied(401, "Bad credentials")
-    if permission not in state.permissions[installation_id]:
-        needed = {"x-accepted-github-permissions": f"{permission}=read"}
+    granted, repositories = state.narrowed.get(token, (state.permissions[installation_id], ()))
+    if repositories and request.path_params.get("name") not in repositories:
+        raise Denied(404, "Not Found")
+    if LEVELS.index(granted.get(permission, "")) < LEVELS.index(level):
+        needed = {"x-accepted-github-permissions": f"{permission}={level}"}
         raise Denied(403, "Resource not accessible by integration", needed)
     return state
 
@@ -122,7 +130,7 @@ def granted(request: Request, state: FakeGitHub) -> dict[str, str]:
 async def about_app(request: Request) -> Response:
     state = as_app(request)
     address = f"{state.url}/apps/veelocity"
-    body = {"id": state.app_id, "slug": "veelocity", "name": "Veelocity", "html_url": address}
+    body = {"id": state.app_id, "slug": state.slug, "name": "Veelocity", "html_url": address}
     return JSONResponse(body | {"permissions": state.permissions.get(42, {}), "events": ["push"]})
 
 
@@ -136,10 +144,26 @@ async def access_token(request: Request) -> Response:
     permissions = granted(request, state)
     expires_at = datetime.now(UTC) + state.token_lasts
     token = f"ghs_{secrets.token_hex(20)}"
+    if asked := await request.body():
+        permissions = narrow(state, token, json.loads(asked), permissions)
     state.tokens[token] = (request.path_params["id"], expires_at)
     said = expires_at.strftime(state.expires_at)
     body = {"token": token, "expires_at": said, "permissions": permissions}
     return JSONResponse(body, 201, state.last_answer)
+
+
+def narrow(
+    state: FakeGitHub, token: str, asked: dict[str, Any], granted: dict[str, str]
+) -> dict[str, str]:
+    """Return a new token's permissions: what was asked for, if the installation grants it."""
+    wanted: dict[str, str] = asked.get("permissions", granted)
+    if any(LEVELS.index(granted.get(k, "")) < LEVELS.index(v) for k, v in wanted.items()):
+        raise Denied(422, "The permissions requested are not granted to this installation.")
+    known = {full_name.partition("/")[2] for full_name in state.repositories}
+    if not set(asked.get("repositories", ())) <= known:
+        raise Denied(422, "There is at least one repository that does not exist.")
+    state.narrowed[token] = (wanted, tuple(asked.get("repositories", ())))
+    return wanted
 
 
 async def conversion(request: Request) -> Response:
@@ -164,9 +188,9 @@ async def conversion(request: Request) -> Response:
     )
 
 
-def repository_of(request: Request, permission: str) -> FakeRepository:
+def repository_of(request: Request, permission: str, level: str = "read") -> FakeRepository:
     """Return the repository a path names, redirecting from its former name."""
-    state = as_installation(request, permission)
+    state = as_installation(request, permission, level)
     full_name = f"{request.path_params['owner']}/{request.path_params['name']}"
     if now := state.renamed.get(full_name):
         moved = Denied(301, "Moved Permanently")
@@ -236,8 +260,8 @@ def written(commit: FakeCommit) -> dict[str, Any]:
 
 
 def paged(
-    request: Request, items: Sequence[FakeCommit], most: int
-) -> tuple[Sequence[FakeCommit], dict[str, str]]:
+    request: Request, items: Sequence[Item], most: int
+) -> tuple[Sequence[Item], dict[str, str]]:
     """Return the page asked for, and the `Link` that leads on."""
     page = int(request.query_params.get("page", 1))
     size = min(most, int(request.query_params.get("per_page", 30)))
