@@ -5,6 +5,7 @@ is answered once in the message after it, and answers come before words.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from bot.agent.conversation import Block, Message, Reply, ToolResult
 
@@ -33,10 +34,22 @@ def cut_off(reply: Reply) -> Message:
 
 def whole(content: Iterable[Block]) -> list[Block]:
     """Return content without empty texts; it never is nothing, nor ends with a thought."""
-    blocks = [each for each in content if each.get("type") != "text" or each["text"].strip()]
+    told: list[Block] = storable(list(content))
+    blocks = [each for each in told if each.get("type") != "text" or each["text"].strip()]
     if not blocks or blocks[-1].get("type") in THOUGHTS:
         blocks += words(SILENT)
     return blocks
+
+
+def storable(value: Any) -> Any:
+    """Return a value of JSON without what no store takes: NUL, and halves of a character."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(each) for name, each in value.items()}
+    return value
 
 
 def calls(message: Message) -> list[Block]:
