@@ -95,6 +95,8 @@ class Heard:
 
     usage: Usage = field(default_factory=Usage)
     size: int = 0
+    whole: "Answered | None" = None
+    request_id: str | None = None
 
     def hear(self, event: Any) -> None:
         """Take in one event of the stream."""
@@ -104,6 +106,8 @@ class Heard:
             delta = event.delta.to_dict()
             said = (delta.get(name) for name in ("text", "thinking", "partial_json"))
             self.size += sum(len(words.encode()) for words in said if words)
+        elif event.type == "message_stop":
+            self.whole = event.message
 
     @property
     def lost(self) -> Usage:
@@ -121,24 +125,22 @@ async def once(client: "AsyncAnthropic", settings: Settings, request: Request) -
     maker = maker_of(settings, request.model)
     try:
         async with asyncio.timeout(settings.claude_timeout):
-            answered, request_id = await streamed(client, body_of(request, settings), heard)
+            await listen(client, body_of(request, settings), heard)
     except (anthropic.AnthropicError, httpx2.HTTPError, TimeoutError, ValueError) as error:
         told = told_of(error, maker, settings.claude_timeout, silent=heard.size == 0)
         raise billed(told, request.model, heard) from error
-    if answered.stop_reason is None:
+    if heard.whole is None or heard.whole.stop_reason is None:
         broken = maker.trouble("unreachable", CUT, passing=True)
         raise billed(broken, request.model, heard)
-    return reply_of(answered, request, time.monotonic() - began, request_id)
+    return reply_of(heard.whole, request, time.monotonic() - began, heard.request_id)
 
 
-async def streamed(
-    client: "AsyncAnthropic", body: Mapping[str, Any], heard: Heard
-) -> "tuple[Answered, str | None]":
-    """Return the message at the end of a stream, and the request's id."""
+async def listen(client: "AsyncAnthropic", body: Mapping[str, Any], heard: Heard) -> None:
+    """Hear a stream to its end."""
     async with client.messages.stream(**body) as stream:
+        heard.request_id = stream.request_id
         async for event in stream:
             heard.hear(event)
-        return await stream.get_final_message(), stream.request_id
 
 
 def billed(error: ModelError, model: str, heard: Heard) -> ModelError:
@@ -154,18 +156,17 @@ def body_of(request: Request, settings: Settings) -> dict[str, Any]:
     Only Anthropic itself sets the cache's breakpoint by itself; elsewhere we do.
     """
     messages = [{"role": each["role"], "content": each["content"]} for each in request.messages]
-    system: Any = request.system
-    body: dict[str, Any] = {
-        "model": request.model,
-        "max_tokens": request.max_tokens,
-        "tools": list(request.tools),
-    }
+    body: dict[str, Any] = {"model": request.model, "max_tokens": request.max_tokens}
+    if request.tools:
+        body["tools"] = list(request.tools)
     if settings.claude_provider == "anthropic":
         body["cache_control"] = EPHEMERAL
     else:
-        system = marked([{"type": "text", "text": system}])
         messages[-1] = {**messages[-1], "content": marked(messages[-1]["content"])}
-    return {**body, "system": system, "messages": messages}
+    if request.system:
+        automatic = "cache_control" in body
+        body["system"] = request.system if automatic else marked(request.system)
+    return {**body, "messages": messages}
 
 
 def marked(content: Any) -> list[Block]:

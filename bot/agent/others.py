@@ -221,15 +221,15 @@ def stop_of(answered: "ModelResponse") -> str:
 
 
 def content_of(answered: "ModelResponse", reason: str) -> list[Block]:
-    """Return an answer's blocks; a call that was cut off by the limit of tokens is left out."""
-    blocks = []
-    for part in answered.parts:
-        try:
-            blocks.append(block_of(part))
-        except ValueError:
-            if reason != "max_tokens":
-                raise
-    return blocks
+    """Return an answer's blocks.
+
+    Of an answer that was cut off by its limit of tokens only the words are kept: its calls are not
+    whole, and reasoning is not taken back without the call that it led to.
+    """
+    if reason == "max_tokens":
+        said = answered.text or ""
+        return [{"type": "text", "text": said}] if said.strip() else []
+    return [block_of(part) for part in answered.parts]
 
 
 def usage_of(usage: "RequestUsage") -> Usage:

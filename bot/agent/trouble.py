@@ -30,7 +30,7 @@ KINDS: dict[int, Kind] = {
 WORDS: dict[Kind, str] = {
     "key": "{maker} does not accept the key. Check {key}.",
     "permission": "The key may not use {model} at {maker}: {said}",
-    "model": "{maker} has no model {model}, or the key may not use it. Check CLAUDE_MODEL.",
+    "model": "{maker} has no model {model}, or the key may not use it. Check its name.",
     "spend": "The spend limit at {maker} is reached, so nothing more is answered until it is "
     "raised or starts anew: {said}",
     "billing": "{maker} cannot bill for this key (no credit, or no way to pay): {said}",

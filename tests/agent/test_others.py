@@ -25,7 +25,7 @@ TOOLS = (
         "input_schema": {"type": "object", "properties": {"title": {"type": "string"}}},
     },
 )
-QUICK = Patience(first_seconds=0.001, longest_seconds=0.002, asked_seconds=0.05, silent_seconds=0.5)
+QUICK = Patience(first_seconds=0.001, longest_seconds=0.002, asked_seconds=0.05, silent_seconds=0.8)
 MAKERS = [
     pytest.param(fake_openai, GPT, id="openai"),
     pytest.param(fake_gemini, GEMINI, id="gemini"),
