@@ -1,12 +1,17 @@
 """Tickets over the API: listed, changed and ordered by whom, and whose they are."""
 
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from bot.web.api.runs import GROUPS, State
 from models.runs import RunState
 from tests.agent_rows import add_budget, add_pull_request, add_run, add_ticket
+from tests.fakes.github import FakeGitHub, fake_github
 from tests.web.conftest import World
 
 API = "/api/v1"
@@ -198,8 +203,125 @@ async def test_nobody_is_told_anything_unsigned(world: World) -> None:
 
 
 def test_every_state_of_a_run_can_be_asked_for() -> None:
-    from typing import get_args
-
-    from bot.web.api.runs import GROUPS, State
-
     assert set(get_args(State)) == {*(state.value for state in RunState), *GROUPS}
+
+
+@dataclass
+class AtGitHub:
+    """The application, installed at a GitHub that may be written to, and a manager's program."""
+
+    world: World
+    github: FakeGitHub
+    program: httpx.AsyncClient
+
+    async def post(self, path: str, body: Any = None) -> httpx.Response:
+        """Ask for something to be done."""
+        return await self.program.post(f"{API}{path}", json=body)
+
+
+@pytest.fixture
+async def installed(world: World) -> AsyncIterator[AtGitHub]:
+    with fake_github(writes=True) as github:
+        told = {
+            "app_id": github.app_id,
+            "private_key": SecretStr(github.private_key),
+            "github_api_url": github.url,
+        }
+        state = world.app.state
+        state.settings = state.settings.model_copy(update=told)
+        await world.rows("update connections set external_id = '42'")
+        github.repository("acme/api")
+        yield AtGitHub(world, github, await world.program("manager"))
+
+
+async def test_a_new_ticket_is_an_issue_on_github(installed: AtGitHub) -> None:
+    sent = {
+        "repo_id": "acme/api",
+        "title": "Mend the clock",
+        "body": "It is late.",
+        "type": "bug",
+        "priority": "high",
+        "additional_context": "Mind the zone.",
+        "model": "claude-opus-5-5",
+        "budget_usd": 2,
+    }
+    answer = await installed.post("/tickets", sent)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert {name: told[name] for name in sent if name != "repo_id"} == {
+        name: sent[name] for name in sent if name != "repo_id"
+    }
+    assert (told["source"], told["status"], told["queue_position"]) == ("api", "open", 1)
+    assert told["requested_by"] == "manager@example.org"
+    [issue] = installed.github.repositories["acme/api"].issues.values()
+    assert (issue.title, issue.number) == ("Mend the clock", told["number"])
+    assert "bug" in issue.labels
+    assert "example.org" not in str(installed.github.said)
+
+
+async def test_an_issue_that_is_there_becomes_a_ticket(installed: AtGitHub) -> None:
+    issue = installed.github.repositories["acme/api"].issue("Slow", "Why?", "priority:low", "docs")
+    answer = await installed.post("/tickets", {"repo_id": "github:10", "number": issue.number})
+    told = answer.json()
+    assert (told["id"], told["title"], told["body"]) == (f"github:{issue.id}", "Slow", "Why?")
+    assert (told["type"], told["priority"]) == ("docs", "low")
+    chosen = {"repo_id": "github:10", "number": issue.number, "priority": "critical"}
+    assert (await installed.post("/tickets", chosen)).json()["priority"] == "critical"
+
+
+async def test_what_is_no_issue_is_refused_in_words(installed: AtGitHub) -> None:
+    unknown = await installed.post("/tickets", {"repo_id": "acme/api", "number": 999})
+    assert unknown.status_code == 422
+    assert unknown.json()["detail"] == "acme/api has no issue #999."
+    for wrong in ({}, {"number": 1, "title": "Both"}, {"title": " "}, {"number": 0}):
+        answer = await installed.post("/tickets", {"repo_id": "acme/api", **wrong})
+        assert answer.status_code == 422, wrong
+    assert await installed.world.rows("select * from tickets") == []
+
+
+async def test_a_ticket_is_developed(installed: AtGitHub) -> None:
+    await add_ticket(installed.world.engine, "github:1", number=12)
+    sent = {"additional_context": "Now, please.", "auto_update_status": False}
+    answer = await installed.post("/tickets/github%3A1/develop-with-claude", sent)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["ticket"]["run_id"], told["ticket"]["run_state"]) == (told["run_id"], "queued")
+    assert told["ticket"]["additional_context"] == "Now, please."
+    assert told["ticket"]["auto_update_status"] is False
+    [run] = await installed.world.rows("select * from runs")
+    assert run["instructions_commit"] == "a" * 40
+    assert run["requested_by_id"].startswith("user:")
+    again = await installed.post("/tickets/github%3A1/develop-with-claude", {})
+    assert again.status_code == 409
+    assert again.json()["detail"] == "A run of #12 is waiting or at work already."
+
+
+async def test_the_next_ticket_is_developed_until_none_is_left(installed: AtGitHub) -> None:
+    await three(installed.world)
+    address = "/tickets/repository/acme%2Fapi/develop-next"
+    started = [(await installed.post(address)).json()["ticket"]["id"] for _ in range(3)]
+    assert started == ["github:1", "github:2", "github:3"]
+    over = await installed.post(address)
+    assert (over.status_code, over.json()["title"]) == (409, "Conflict")
+    assert await installed.world.rows("select * from runs where repository_id = 'github:11'") == []
+
+
+async def test_what_github_does_not_do_is_said(installed: AtGitHub) -> None:
+    await add_ticket(installed.world.engine, "github:1")
+    installed.github.repositories["acme/api"].heads.clear()
+    refused = await installed.post("/tickets/github:1/develop-with-claude", {})
+    assert refused.status_code == 422
+    assert "has no branch main" in refused.json()["detail"]
+    installed.github.permissions[42]["issues"] = "read"
+    forbidden = await installed.post("/tickets", {"repo_id": "acme/api", "title": "Mend it"})
+    assert forbidden.status_code == 502
+    assert "issues: write" in forbidden.json()["detail"]
+    assert await installed.world.rows("select * from runs") == []
+
+
+async def test_without_an_app_nothing_is_developed(world: World) -> None:
+    await add_ticket(world.engine, "github:1")
+    program = await world.program("manager")
+    answer = await program.post(f"{API}/tickets/github:1/develop-with-claude", json={})
+    assert answer.status_code == 422
+    assert "/setup" in answer.json()["detail"]
