@@ -6,6 +6,7 @@ invisible characters, markup and the variants of an alphabet change nothing.
 """
 
 import base64
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,7 @@ ESCAPED = re.compile(
 
 
 class Redactor:
-    """Takes secrets out of texts. Made once a run; a form of a secret is looked up, never logged."""
+    """Takes secrets out of texts; made once a run, since it works out every form of each."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         kept = sorted({each.strip() for each in secrets if is_secret(each.strip())})
@@ -179,6 +180,6 @@ def parts(secret: str) -> Iterator[str]:
     if "\n" in secret or "\\n" in secret:
         lines = secret.replace("\\n", "\n").split("\n")
         yield from (line for line in lines if line and not line.startswith("-----"))
-    if "://" in secret:
-        password = urlsplit(secret).password
+    with contextlib.suppress(ValueError):
+        password = urlsplit(secret).password if "://" in secret else None
         yield from (password, unquote(password)) if password else ()

@@ -38,7 +38,7 @@ class Similar:
 
 async def similar_tickets(db: AsyncConnection, ticket: Any) -> list[Similar]:
     """Return the three finished tickets of the same repository that are most like a ticket."""
-    return [similar(row) for row in await finished_like(db, ticket)]
+    return [similar(dict(row)) for row in await finished_like(db, ticket)]
 
 
 def similar(row: Mapping[str, Any]) -> Similar:
