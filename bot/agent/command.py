@@ -216,9 +216,10 @@ def status(code: int | None, why: str | None) -> int:
 
 def shown(kept: Kept, words: str) -> str:
     """Return the text that a model or a person reads, and why it was stopped as its last line."""
-    text = kept.whole().decode(errors="replace").replace("\0", "\ufffd")
+    head, tail = (bytes(part).decode(errors="replace") for part in (kept.head, kept.tail))
+    text, half = head + tail, SHOWN_CHARACTERS // 2
     if len(text) > SHOWN_CHARACTERS:
-        half = SHOWN_CHARACTERS // 2
         count = len(text) - SHOWN_CHARACTERS + kept.cut
         text = text[:half] + CUT.format(count=f"{count:,}", unit="characters") + text[-half:]
+    text = text.replace("\0", "\ufffd")
     return "\n".join(part for part in (text.rstrip("\n") if words else text, words) if part)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bot.agent.workspace import Origin, Workspace, agent_home, workspace
 from bot.settings import Settings
+from tests.agent.sandboxes import box as box
 
 FIRST = {
     "README.md": "# Adding\n",
