@@ -14,7 +14,7 @@ import shutil
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -242,14 +242,8 @@ def speaking(origin: Origin, ask: Ask = PLAIN) -> Ask:
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         settings[f"http.{origin.url}.extraHeader"] = f"Authorization: Basic {basic}"
         secrets = (token, basic)
-    return Ask(
-        stdin=ask.stdin,
-        seconds=REMOTE_SECONDS,
-        environment=dict(ask.environment) | configured(settings),
-        secrets=secrets,
-        codes=ask.codes,
-        descriptors=ask.descriptors,
-    )
+    told = dict(ask.environment) | configured(settings)
+    return replace(ask, seconds=REMOTE_SECONDS, environment=told, secrets=secrets)
 
 
 async def heard(process: Process, what: str, ask: Ask) -> Said:

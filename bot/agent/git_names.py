@@ -60,6 +60,12 @@ def is_sha(ref: str) -> bool:
     return SHA.fullmatch(ref) is not None
 
 
+def is_path(path: str) -> bool:
+    """Tell whether a text is the path of a file below a tree's top."""
+    plain = path.isprintable() and all(part not in ("", ".", "..") for part in path.split("/"))
+    return plain and path.encode("utf-8", "replace").decode() == path
+
+
 def checked_sha(sha: str) -> str:
     """Return the full name of an object; raise `Refused` at anything else."""
     if not is_sha(sha):

@@ -217,9 +217,13 @@ async def shown_odd(place: Place, found: Found) -> list[Fault]:
     """Return the odd entries that .gitignore does not name."""
     if not found.odd:
         return []
-    ask = Ask(stdin=b"".join(path + b"\0" for path in found.odd if path), codes=(0, 1))
+    ask = Ask(
+        stdin=b"".join(b"./" + path + b"\0" for path in found.odd if path),
+        codes=(0, 1, 128),  # 128: it cannot tell; then none is ignored
+        environment={"GIT_LITERAL_PATHSPECS": "0"},
+    )
     ignored = await git(place, "check-ignore", "-z", "--stdin", "--no-index", ask=ask)
-    left = set(found.odd) - set(ignored.out.split(b"\0"))
+    left = set(found.odd) - {path.removeprefix(b"./") for path in ignored.out.split(b"\0")}
     return [Fault(named(path), found.odd[path]) for path in sorted(left)]
 
 

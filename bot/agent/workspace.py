@@ -17,7 +17,14 @@ from bot.agent.changes import Change, Changes, Entry, Fault, compared, entries
 from bot.agent.clones import checked_out, with_history
 from bot.agent.folders import agent_home, give, made_home, private, removed, run_folder
 from bot.agent.git import Ask, GitRefused, Origin, Place, git, speaking
-from bot.agent.git_names import branch_name, checked_branch, checked_sha, checked_url, is_sha
+from bot.agent.git_names import (
+    branch_name,
+    checked_branch,
+    checked_sha,
+    checked_url,
+    is_path,
+    is_sha,
+)
 from bot.agent.staging import staged
 from bot.embedded import digest
 from bot.settings import Settings
@@ -98,11 +105,11 @@ class Workspace:
 
         A link is followed inside the commit alone; the work tree is never looked at.
         """
-        if "\n" in path or "\0" in path:
+        name = path.removeprefix("./")
+        if not is_path(name):
             return None
-        ask = Ask(
-            stdin=f"{checked_sha(sha)}:{path}\n".encode(), most_bytes=most_bytes + 200, cut=True
-        )
+        asked = f"{checked_sha(sha)}:{name}\n".encode()
+        ask = Ask(stdin=asked, most_bytes=most_bytes + 200, cut=True)
         said = await git(self.store, "cat-file", "--batch", "--follow-symlinks", ask=ask)
         head, _, body = said.out.partition(b"\n")
         found = re.fullmatch(rb"[0-9a-f]+ blob ([0-9]+)", head)
