@@ -20,7 +20,7 @@ from bot.agent.conversation import (
 from bot.agent.stuck import HINT, STUCK, Circles
 from bot.agent.talk import Talk
 from bot.agent.trouble import ContextFull
-from bot.agent.turns import INTERRUPTED, answers, calls, cut_off, joined, said, words
+from bot.agent.turns import INTERRUPTED, answers, calls, cut_off, joined, said, sendable, words
 
 ENDINGS = frozenset({"submit", "ask_people"})
 """The tools that end a loop."""
@@ -68,17 +68,22 @@ async def loop(
 async def taken_up(talk: Talk) -> Outcome | None:
     """Make a stored conversation one that the model can be asked with."""
     last = talk.task.messages[-1]
-    if last["role"] != "assistant" or last.get("stop_reason") == "pause_turn":
+    if last["role"] != "assistant":
         return None
     called = calls(last)
-    if last.get("stop_reason") == "max_tokens" and not called:
-        return await told(talk, [], CUT)
     if not called:
-        return await nudged(talk, ENDED)
+        return await gone_on(talk, last.get("stop_reason"))
     if all(call["name"] in ENDINGS for call in called):
         return await execute_all(talk, called)
     await talk.keep(answers((call, INTERRUPTED) for call in called))
     return None
+
+
+async def gone_on(talk: Talk, reason: str | None) -> Outcome | None:
+    """Say what had not been said yet to words that were stored last."""
+    if reason == "pause_turn":
+        return None
+    return await (told(talk, [], CUT) if reason == "max_tokens" else nudged(talk, ENDED))
 
 
 def over(talk: Talk) -> Outcome | None:
@@ -182,8 +187,8 @@ async def paused(talk: Talk, reply: Reply) -> Outcome | None:
     """The answer is to be sent back as it is, so that the model goes on with it."""
     if reply.calls:
         return await answered(talk, reply)
-    if reply.content:
-        await talk.keep({**said(reply), "content": reply.content})
+    if content := sendable(reply.content):
+        await talk.keep({**said(reply), "content": content})
     return None
 
 

@@ -34,11 +34,16 @@ def cut_off(reply: Reply) -> Message:
 
 def whole(content: Iterable[Block]) -> list[Block]:
     """Return content without empty texts; it never is nothing, nor ends with a thought."""
-    told: list[Block] = storable(list(content))
-    blocks = [each for each in told if each.get("type") != "text" or each["text"].strip()]
+    blocks = sendable(content)
     if not blocks or blocks[-1].get("type") in THOUGHTS:
         blocks += words(SILENT)
     return blocks
+
+
+def sendable(content: Iterable[Block]) -> list[Block]:
+    """Return content without empty texts, which the API does not take back."""
+    told: list[Block] = storable(list(content))
+    return [each for each in told if each.get("type") != "text" or each["text"].strip()]
 
 
 def storable(value: Any) -> Any:
