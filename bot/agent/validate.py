@@ -46,6 +46,7 @@ UNNAMED = "(exit status {code}; the output names no test)"
 BOTH_UNNAMED = (
     "The tests fail on the base as well, and name no tests: more than that cannot be said."
 )
+CANNOT_RUN = "The test command could not be run here: what it needs is not installed."
 FEWER = "Fewer tests were run than on the base: {result} instead of {base}."
 STATUS = "(exit status {code}, on the base it was {base})"
 
@@ -76,8 +77,14 @@ class TestRun(BaseModel):
     @property
     def found_none(self) -> bool:
         """Whether there were no tests to run."""
-        silent = self.ran == 0 and not self.failures
-        return silent and not self.timed_out and self.code in (0, NO_TESTS_COLLECTED)
+        silent = self.ran == 0 and not self.failures and not self.timed_out
+        return self.is_missing or (silent and self.code in (0, NO_TESTS_COLLECTED))
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the command itself was not there to be run."""
+        missing = self.code in (126, 127) or "No module named pytest" in self.output
+        return missing and not self.ran and not self.failures
 
 
 class Evidence(BaseModel):
@@ -203,7 +210,10 @@ def compared(base: TestRun | None, result: TestRun | None) -> Evidence:
     """
     if result is None or (result.found_none and (base is None or base.found_none)):
         command = result.command if result else None
-        return Evidence(verdict="no tests found", command=command, base=base, result=result)
+        why = (CANNOT_RUN,) if result and result.is_missing else ()
+        return Evidence(
+            verdict="no tests found", command=command, base=base, result=result, notes=why
+        )
     new = new_failures(base, result)
     before = () if base is None else base.failures
     fixed = () if new_names_unknown(result) else tuple(set(before) - set(result.failures))
