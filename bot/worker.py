@@ -14,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import deliveries, metrics
+from bot.agent.run import Runs
 from bot.jobs import Surroundings, work
 from bot.live import publish
-from bot.queue import INGEST, JOBS, arq
+from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
 from models.users import forget_expired
 
@@ -71,6 +72,7 @@ class Workshop:
         self.lanes = {
             INGEST: Lane(INGEST, self.settle, self.sweep_seconds),
             JOBS: Lane(JOBS, self.work, self.sweep_seconds),
+            AGENT: Lane(AGENT, self.assist, self.sweep_seconds),
         }
 
     def wake(self, lane: str = INGEST) -> None:
@@ -83,6 +85,7 @@ class Workshop:
         letters = await deliveries.settle(self.engine)
         if any(letter.decided and letter.decided.jobs for letter in letters):
             self.wake(JOBS)
+            self.wake(AGENT)
         for home in {letter.organization_id for letter in letters} - {None}:
             await self.tell(str(home), "delivery")
         return bool(letters)
@@ -90,6 +93,10 @@ class Workshop:
     async def work(self) -> bool:
         """Work on a few jobs at once; tell whether there were any."""
         return await work(self.surroundings, INGEST, JOBS_TOGETHER)
+
+    async def assist(self) -> bool:
+        """Work on a few of the agent's errands: who asked, reactions, follow-ups."""
+        return await work(self.surroundings, AGENT, JOBS_TOGETHER)
 
     async def tell(self, organization_id: str, event: str) -> None:
         """Tell open pages that something changed; they live without it."""
@@ -121,6 +128,7 @@ class Workshop:
                 group.create_task(lane.run(), name=f"lane {lane.name}")
             group.create_task(self.sweep(), name="sweeper")
             group.create_task(metrics.watch(self.engine, self.surroundings.redis), name="metrics")
+            group.create_task(Runs(self.surroundings).work(), name="runs")
             if redis_url:
                 group.create_task(listen(redis_url, self), name="hints")
 

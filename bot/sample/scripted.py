@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from bot.sample.shipping import ISSUES, SampleIssue, Turn, says
 
-KEY = "sample"
 THINKING_SECONDS = 1.5
 WRITING_SECONDS = 0.05
 UNKNOWN: Turn = (

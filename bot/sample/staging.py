@@ -10,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, SecretStr
 
 from bot.sample.repositories import APP_ID
+from bot.sample.shipping import origins
 from bot.settings import Settings
 
 SEED = 7
 NOTE = "sample.json"
 KEY = "sample_key.pem"
+MODEL_KEY = "sample"
 
 
 class Note(BaseModel):
@@ -74,14 +76,22 @@ def staged(settings: Settings, home: Path) -> Settings:
 
 
 def as_sample(settings: Settings, stage: Stage) -> Settings:
-    """Return settings of the sample's app, with the stand-in at the port that was noted."""
+    """Return settings of the sample's app, with the stand-ins at the port that was noted.
+
+    The model is scripted, git's repositories are folders of the demo.
+    """
+    there = f"http://127.0.0.1:{stage.note().port}"
     return settings.model_copy(
         update={
+            "git_url": origins(stage.home.absolute()).as_uri(),
+            "anthropic_api_key": SecretStr(MODEL_KEY),
+            "anthropic_base_url": f"{there}/anthropic",
+            "claude_provider": "anthropic",
             "sample_data": True,
             "app_id": APP_ID,
             "private_key": SecretStr(stage.key()),
             "private_key_path": None,
-            "github_api_url": f"http://127.0.0.1:{stage.note().port}",
+            "github_api_url": there,
         }
     )
 

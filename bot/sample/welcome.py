@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.agent.sandbox import lacks
 from bot.sample.replay import replay
 from bot.sample.staging import Stage
 from bot.sample.story import story
@@ -56,6 +57,22 @@ async def welcome(settings: Settings) -> None:
     finally:
         await opened.dispose()
     say(settings, token)
+    if settings.sample_data:
+        await ask_for_work(settings)
+
+
+async def ask_for_work(settings: Settings) -> None:
+    """Have one ticket developed before the reader's eyes; without a sandbox say what is missing."""
+    missing = await lacks(settings)
+    for lack in missing:
+        typer.echo(f"No ticket is developed here: {lack.what} {lack.mend}")
+    asked = {} if missing else {"develop": "1"}
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
+        await client.post(f"{settings.github_api_url}/demo/ask", params=asked)
+    if not missing:
+        typer.echo(
+            f"A ticket is being developed now, by a scripted model: {settings.public_url}/agent"
+        )
 
 
 async def measure_at_home(db: AsyncConnection, login: str) -> None:

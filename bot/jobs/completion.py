@@ -1,0 +1,83 @@
+"""Tell an organisation's own service that a run has ended, signed, and again until it hears."""
+
+import hashlib
+import hmac
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.jobs import Surroundings, job
+from models import runs
+from models.errors import Refused
+from models.prompts import agent_settings
+from models.queue import ClaimedJob
+from models.tickets import ticket
+
+log = structlog.get_logger()
+
+TIMEOUT_SECONDS = 10.0
+SIGNATURE = "X-Veelocity-Signature-256"
+TOLD = (
+    "id",
+    "ticket_id",
+    "repository_id",
+    "kind",
+    "state",
+    "verdict",
+    "model",
+    "prompt_name",
+    "turns",
+    "cost_usd",
+    "summary",
+    "error",
+    "branch",
+    "head_sha",
+    "pull_request_number",
+    "created_at",
+    "started_at",
+    "finished_at",
+)
+
+
+@job
+async def tell_completion(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Send a run's outcome to the organisation's completion URL, if it has one.
+
+    The body is JSON, signed like GitHub's deliveries: HMAC-SHA256 over the raw bytes. Anything but
+    a 2xx answer is tried again, then parked.
+    """
+    async with surroundings.engine.connect() as db:
+        wishes = await agent_settings(db, str(claimed.organization_id))
+        body = await told(db, int(claimed.arguments["run"]))
+    if not wishes.completion_url or body is None:
+        return
+    secret = surroundings.vault.open(wishes.completion_secret) if wishes.completion_secret else ""
+    await send(wishes.completion_url, body, secret)
+
+
+async def told(db: AsyncConnection, run_id: int) -> bytes | None:
+    """Return the body: the run, and the ticket it was for; None where they are gone."""
+    row = await runs.run(db, run_id)
+    asked = await ticket(db, row["ticket_id"]) if row else None
+    if row is None or asked is None:
+        return None
+    kept: dict[str, Any] = {name: row[name] for name in TOLD}
+    issue = {name: asked[name] for name in ("number", "title", "url", "status")}
+    return to_json({"event": "run.ended", "run": kept, "ticket": issue})
+
+
+async def send(url: str, body: bytes, secret: str) -> None:
+    """Post a signed body; raise `Refused` where it is not taken. Redirects are not followed."""
+    import httpx
+
+    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", SIGNATURE: signature}
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            answer = await client.post(url, content=body, headers=headers)
+    except httpx.RequestError as error:
+        raise Refused(f"{url} could not be reached: {type(error).__name__}") from None
+    if not answer.is_success:
+        raise Refused(f"{url} answered {answer.status_code}")
