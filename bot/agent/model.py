@@ -1,5 +1,6 @@
 """Asks a model: which one, by whom, with patience, and what it costs."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -128,10 +129,12 @@ def offered(info: Any) -> Offered:
 def retirement(model: str, offers: list[Offered] | None = None) -> date | None:
     """Return the day from which a model no longer answers; None where no end is known.
 
-    The list of models says it best; without it, what the SDK knew when it was made.
+    The list of models says it best, where a name without its date means the model of any date;
+    without it, what the SDK knew when it was made.
     """
+    named = re.compile(re.escape(model) + r"(-\d{8})?")
     for each in offers or ():
-        if each.id == model and each.retires_at:
+        if each.retires_at and named.fullmatch(each.id):
             return each.retires_at.date()
     from anthropic.resources.messages import messages
 

@@ -1,6 +1,6 @@
 """Claude through the real SDK, against a scripted server."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from starlette.applications import Starlette
@@ -10,6 +10,7 @@ from starlette.routing import Route
 from bot.agent.conversation import Reply, Request
 from bot.agent.model import (
     ModelError,
+    Offered,
     Patience,
     ask_of,
     models_offered,
@@ -141,6 +142,13 @@ async def test_an_empty_text_is_not_kept():
     assert reply.content == [{"type": "text", "text": "Hello."}]
 
 
+async def test_a_field_that_only_answers_have_is_not_kept():
+    new = {"type": "text", "text": "Hello.", "said_at": "12:00"}
+    with fake_anthropic([{"content": [new]}]) as fake:
+        reply = await asked(fake)
+    assert reply.content == [{"type": "text", "text": "Hello."}]
+
+
 async def test_the_cache_makes_a_second_turn_cheaper():
     long = "word " * 4000
     with fake_anthropic([says("One."), says("Two.")]) as fake:
@@ -205,6 +213,9 @@ async def test_the_models_offered_are_listed():
     assert [each.id for each in offers][:2] == ["claude-opus-5-5", "claude-sonnet-5-5"]
     assert retirement("claude-sonnet-4-5-20250929", offers) == date(2026, 11, 30)
     assert retirement(SONNET, offers) is None
+    ending = Offered("claude-sonnet-5-5-20260901", "", retires_at=datetime(2027, 1, 2, tzinfo=UTC))
+    assert retirement(SONNET, [ending]) == date(2027, 1, 2)
+    assert retirement("claude-sonnet-5", [ending]) is None
 
 
 async def test_models_that_cannot_be_listed_are_said():

@@ -275,10 +275,13 @@ def pieces(block: Block) -> tuple[Block, list[Block]]:
     """Return how a block begins, and the pieces that follow."""
     if block["type"] == "text":
         said = chunks(block["text"], 40)
-        return {**block, "text": ""}, [{"type": "text_delta", "text": each} for each in said]
+        return {"citations": None, **block, "text": ""}, [
+            {"type": "text_delta", "text": each} for each in said
+        ]
     if block["type"] == "tool_use":
         written = block.get("partial_json") or json.dumps(block["input"])
-        start = {**{k: v for k, v in block.items() if k != "partial_json"}, "input": {}}
+        named = {name: block[name] for name in ("type", "id", "name")}
+        start = {**named, "input": {}, "caller": {"type": "direct"}}
         deltas = chunks(written, 40)
         return start, [{"type": "input_json_delta", "partial_json": each} for each in deltas]
     if block["type"] == "thinking":
