@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -134,17 +133,18 @@ WORKER = """
 import asyncio, sys
 from pathlib import Path
 from bot.agent.sandbox import Sandbox
-asyncio.run(Sandbox(Path(sys.argv[1]), Path(sys.argv[2])).run("(setsid sleep 300.14 &); sleep 300.14"))
+box = Sandbox(Path(sys.argv[1]), Path(sys.argv[2]))
+asyncio.run(box.run("(setsid sleep 300.14 &); sleep 300.14"))
 """
 
 
 async def test_nothing_survives_a_killed_worker(box: Sandbox) -> None:
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, box.work, box.tmp])
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, box.work, box.tmp)
     try:
         assert await eventually(lambda: bool(running("300.14")))
     finally:
         worker.kill()
-        worker.wait()
+        await worker.wait()
     assert await eventually(lambda: not running("300.14"))
 
 

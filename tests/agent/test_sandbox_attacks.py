@@ -27,6 +27,11 @@ async def python(box: Sandbox, script: str) -> str:
     return result.output
 
 
+def held(path: Path) -> str:
+    """What a file holds."""
+    return path.read_text()
+
+
 @pytest.fixture(params=["/tmp", "/var/tmp"])
 def canary(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file of this machine that everybody may read and write."""
@@ -148,7 +153,7 @@ async def test_links_out_of_the_tree_lead_nowhere(box: Sandbox, canary: Path, th
     (box.tmp / "up").symlink_to("/repo/" + "../" * 20)
     said = await box.run(f"cat link /tmp/up{canary}; echo changed > link; cp /repo/link /tmp/got")
     assert CANARY not in said.output
-    assert canary.read_text() == CANARY
+    assert held(canary) == CANARY
 
 
 async def test_a_home_that_is_a_link_makes_nothing_elsewhere(box: Sandbox, canary: Path) -> None:
@@ -228,13 +233,18 @@ async def test_processes_of_this_machine_are_neither_seen_nor_hit(
     assert bystander.poll() is None
 
 
-async def test_messages_and_shared_memory_of_this_machine_are_not_seen(box: Sandbox) -> None:
+@pytest.fixture
+def shared_memory() -> Iterator[str]:
+    """A segment of shared memory that everybody on this machine may use."""
     made = subprocess.run(["ipcmk", "-M", "4096", "-p", "0666"], capture_output=True, text=True)
     number = made.stdout.split()[-1]
-    try:
-        assert (await box.run("tail -n +2 /proc/sysvipc/shm")).output == ""
-    finally:
-        subprocess.run(["ipcrm", "-m", number], check=True)
+    yield number
+    subprocess.run(["ipcrm", "-m", number], check=True)
+
+
+@pytest.mark.usefixtures("shared_memory")
+async def test_shared_memory_of_this_machine_is_not_seen(box: Sandbox) -> None:
+    assert (await box.run("tail -n +2 /proc/sysvipc/shm")).output == ""
 
 
 async def test_the_name_of_this_machine_is_not_told(box: Sandbox) -> None:
