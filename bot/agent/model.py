@@ -1,5 +1,8 @@
 """Asks a model: which one, by whom, with patience, and what it costs."""
 
+import asyncio
+import contextlib
+import importlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,8 +29,14 @@ __all__ = [
     "models_offered",
     "provider_of",
     "retirement",
+    "warm",
 ]
 
+WARMED: dict[Provider, tuple[str, ...]] = {
+    "anthropic": ("genai_prices.data", "anthropic.resources.messages"),
+    "openai": ("genai_prices.data", "openai.resources.responses", "pydantic_ai.models.openai"),
+    "google": ("genai_prices.data", "pydantic_ai.models.google"),
+}
 ANOTHER = "{model} is not of {provider}: a conversation does not change its maker in the middle."
 
 
@@ -45,9 +54,9 @@ async def ask_of(
     tries made in vain: a stream that broke off is billed too. Raise `Refused` for a model that
     has no price or cannot be asked from here.
     """
-    patience = patience or Patience()
+    patience, provider = patience or Patience(), provider_of(model)
+    await asyncio.to_thread(warm, provider)
     price(model, Usage())
-    provider = provider_of(model)
     if provider == "anthropic":
         async with claude.opened(settings, patience) as client:
             ask = partial(claude.once, client, settings)
@@ -57,6 +66,16 @@ async def ask_of(
 
         async with others.opened(settings, provider, patience) as asked:
             yield counted(partial(others.once, asked), provider, patience, on_wait)
+
+
+def warm(provider: Provider = "anthropic") -> None:
+    """Import what asks a maker: that takes a second, which nothing else should wait for.
+
+    For a thread; the worker may call it before the first run needs it.
+    """
+    for name in WARMED[provider]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def counted(once: Ask, provider: Provider, patience: Patience, on_wait: OnWait | None) -> Ask:
