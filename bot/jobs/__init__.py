@@ -50,7 +50,7 @@ def job(function: Work) -> Work:
 
 async def work(surroundings: Surroundings, lane: str, together: int) -> bool:
     """Claim a few jobs of a lane and do them side by side; tell whether there were any."""
-    from bot.jobs import changes  # noqa: F401 - registers its jobs
+    from bot.jobs import changes, completion  # noqa: F401 - registers their jobs
 
     async with surroundings.engine.begin() as db:
         claimed = await claim_jobs(db, lane, together)

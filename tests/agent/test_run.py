@@ -166,17 +166,21 @@ async def test_a_path_that_was_allowed_may_change(desk: Opened):
 
 
 async def test_a_budget_that_is_used_up_ends_the_run(desk: Opened):
-    here, model = await desk([LOOK] * 40, ticket_budget_usd=Decimal("0.2"))
+    dear = {"input_tokens": 10_000, "output_tokens": 100}
+    script = [{**bash(f"cat add.py; true {turn}"), "usage": dear} for turn in range(40)]
+    here, model = await desk(script, ticket_budget_usd=Decimal("0.2"))
     issue = await here.ticket()
     run = await here.develop()
     assert run["state"] == "over_budget"
-    assert run["cost_usd"] <= Decimal("0.2")
+    assert Decimal("0.05") < run["cost_usd"] <= Decimal("0.2")
     assert len(model.requests) < 40
     assert "💰" in here.board(issue)
 
 
 async def test_what_exists_when_the_turns_are_used_up_is_a_draft(desk: Opened):
-    here, _ = await desk((MEND, *([LOOK] * 9)), agent_turns=3)
+    here, _ = await desk(
+        (MEND, *(bash(f"cat add.py; true {turn}") for turn in range(9))), agent_turns=3
+    )
     await here.ticket()
     run = await here.develop()
     assert run["state"] == "draft"
