@@ -20,7 +20,7 @@ from models.errors import Refused
 OLDEST_GIT = (2, 34)
 KNOWN_SECONDS = 60.0
 PROBE_SECONDS = 20.0
-PROBE = "printf fine"
+PROBE, PROBED = "printf fine", "fine"
 TEMPORARY = Path("/tmp")  # noqa: S108 - where the sandbox's user gets to, whatever TMPDIR says
 
 INSTALL = (
@@ -29,6 +29,7 @@ INSTALL = (
 )
 USE_CONTAINER = "set SANDBOX=container and SANDBOX_IMAGE to an image with the project's tools"
 NO_IMAGE = "SANDBOX=container needs an image: set SANDBOX_IMAGE."
+SWITCHES_BELOW = Path("/proc/sys")
 SWITCHES = {
     "user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=15000"),
     "kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
@@ -65,11 +66,8 @@ async def lacks(settings: Settings) -> list[Lack]:
     key = (settings.sandbox, settings.sandbox_image)
     if key in known and time.monotonic() < known[key][0] + KNOWN_SECONDS:
         return known[key][1]
-    found = [*await lacking_git()]
-    if settings.sandbox == "container":
-        found += lacking_engine(settings)
-    else:
-        found += list(lacking_tools()) or await lacking_namespaces()
+    tools = lacking_engine(settings) if settings.sandbox == "container" else lacking_tools()
+    found = [*await lacking_git(), *(list(tools) or await lacking_walls(settings))]
     known[key] = (time.monotonic(), found)
     return found
 
@@ -116,18 +114,24 @@ def lacking_tools() -> Iterator[Lack]:
             yield Lack(f"{program} is not installed.", INSTALL.format(package=package))
 
 
-async def lacking_namespaces() -> list[Lack]:
-    """Run a command in bubblewrap; return why it did not, where it did not."""
-    result = await probed()
-    if (result.code, result.output) == (0, PROBE.removeprefix("printf ")):
+async def lacking_walls(settings: Settings) -> list[Lack]:
+    """Run a command in the sandbox; return why it did not, where it did not."""
+    try:
+        result = await probed(settings)
+    except OSError as error:
+        return [Lack(f"The sandbox cannot be started: {error}.", USE_CONTAINER)]
+    if (result.code, result.output) == (0, PROBED):
         return []
     words = result.output.strip() or f"exit status {result.code}"
+    if settings.sandbox == "container":
+        mend = f"try `docker run --rm --entrypoint bash {settings.sandbox_image} -c true` yourself"
+        return [Lack(f"No command runs in a container here: {words}", mend)]
     return [Lack(f"bubblewrap cannot make a sandbox here: {words}", "; or ".join(mends()))]
 
 
-async def probed() -> Result:
+async def probed(settings: Settings) -> Result:
     """Run a command that says so in a sandbox over two empty folders."""
-    from bot.agent.sandbox import Sandbox
+    from bot.agent.sandbox import sandbox_for
 
     with tempfile.TemporaryDirectory(dir=TEMPORARY, prefix="veelocity-probe-") as name:
         folder = Path(name)
@@ -138,13 +142,13 @@ async def probed() -> Result:
         if uid is not None:
             for each in (folder, work, tmp):
                 os.chown(each, uid, uid)
-        return await Sandbox(work, tmp).run(PROBE, seconds=PROBE_SECONDS)
+        return await sandbox_for(settings, work, tmp).run(PROBE, seconds=PROBE_SECONDS)
 
 
 def mends() -> Iterator[str]:
     """Yield what may let bubblewrap make its namespaces."""
     for name, (closed, mend) in SWITCHES.items():
-        path = Path("/proc/sys", name)
+        path = SWITCHES_BELOW / name
         if path.is_file() and path.read_text().strip() == closed:
             yield mend
     if any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")):
