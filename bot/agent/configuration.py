@@ -81,8 +81,8 @@ def money(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a wrong value as it can be shown: short, on one line."""
-    return " ".join(str(value).split())[:60]
+    """Return a wrong value as it can be shown: short, on one line, and possible to write."""
+    return " ".join(str(value).encode(errors="replace").decode().split())[:60]
 
 
 Command = Annotated[str, Field(min_length=1, max_length=4000)]

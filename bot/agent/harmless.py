@@ -8,6 +8,7 @@ other repositories, words that close other issues, and commands of chat bots at 
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 
 from bot.agent.cleaning import visible
 from bot.agent.markdown import Part, Voice, coded, fenced, merged, rewritten
@@ -17,7 +18,7 @@ CUT = "\n\n…"
 DRAWN = frozenset({"mermaid", "math", "geojson", "topojson", "stl", "suggestion"})
 """Languages of code blocks that GitHub does not show as code, but draws, or lets people apply."""
 
-KEYWORD = r"(?<![A-Za-z0-9])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?![A-Za-z0-9])"
+KEYWORD = r"(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?![A-Za-z0-9])"
 ADDRESS = r"(?:(?:https?|ftp)://|www\.)[^\s<>`]+"
 REFERENCE = (
     r"(?:https?://[^\s<>`]*?/(?:issues|pull|discussions)/(?P<u>\d+)[^\s<>`]*"
@@ -29,8 +30,8 @@ CLOSING = re.compile(
 ACTIVE = re.compile(
     rf"(?P<closing>{CLOSING.pattern})"
     rf"|(?P<address>{ADDRESS})"
-    r"|(?P<mention>(?<![A-Za-z0-9])@[A-Za-z0-9][A-Za-z0-9-]*(?:/[\w.-]+)?)"
-    r"|(?P<foreign>(?<![\w/.-])[\w.-]+/[\w.-]+\#\d+)"
+    r"|(?P<mention>[\w.+-]*@[A-Za-z0-9][\w/@.-]*)"
+    r"|(?P<foreign>[\w.-]+/[\w.-]+\#\d+)"
     r"|(?P<special>[\\`*~<&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(:\[]))",
     re.IGNORECASE,
 )
@@ -82,14 +83,23 @@ def harmless_line(text: str, issue: int, most: int = 200) -> str:
 def inline(parts: Sequence[Part], *, issue: int, home: str) -> str:
     """Write a line: its words made plain, its code as code, its emphasis kept.
 
-    Emphasis is dropped where it would take a closing word apart.
+    Emphasis is dropped where it takes something active apart.
     """
-    if CLOSING.search("".join(part.value for part in parts if part.kind != "mark")):
+    if hides(parts):
         parts = merged([part for part in parts if part.kind != "mark"])
     made = ""
     for piece in (piece for part in parts for piece in pieces(part, issue, home)):
         made += f" {piece}" if made.endswith("`") and piece.startswith("`") else piece
     return "\n".join(no_block(line.strip()) for line in made.split("\n"))
+
+
+def hides(parts: Sequence[Part]) -> bool:
+    """Tell whether emphasis stands in the middle of something active."""
+    shown = [part for part in parts if part.kind != "mark"]
+    words = ["\0" if part.kind == "code" else part.value for part in shown]
+    ends = set(accumulate(map(len, words)))
+    found = (hit for hit in ACTIVE.finditer("".join(words)) if not hit["special"])
+    return any(ends & set(range(hit.start() + 1, hit.end())) for hit in found)
 
 
 def no_block(line: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 COMMENT = re.compile(
-    r"<!--.*?(?:-->|--!>|\Z)|<[?].*?(?:>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL
+    r"<!--.*?(?:-->|--!>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[?!].*?(?:>|\Z)", re.DOTALL
 )
 UNSEEN_STYLE = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|opacity\s*:\s*0*\.?0*\s*(;|$)"
@@ -134,7 +134,7 @@ class Writer(HTMLParser):
         self.rows: list[list[str]] | None = None
         self.cell = False
         self.written: list[str] = []
-        self.depth_before = 0
+        self.was_listed = False
 
     def text(self) -> str:
         """Return all that was written."""
@@ -313,13 +313,13 @@ class Writer(HTMLParser):
 
     def emit(self, block: str) -> None:
         """Write a block, behind the marks of the quotes and lists it is in."""
-        fresh = any(not container.begun for container in self.containers)
-        tight = fresh and self.depth_before > 0
+        fresh = [each for each in self.containers if not each.begun]
+        tight = bool(fresh) and self.was_listed and fresh[0].rest.isspace()
         lines = block.split("\n")
         written = ["".join(each.prefix() for each in self.containers) + line for line in lines]
         gap = "" if not self.written else "\n" if tight else "\n\n"
         self.written.append(gap + "\n".join(line.rstrip() for line in written))
-        self.depth_before = len(self.containers)
+        self.was_listed = any(each.rest.isspace() for each in self.containers)
 
 
 def merged(parts: Sequence[Part]) -> list[Part]:
