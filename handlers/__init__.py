@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from handlers import agent, commands
 from handlers.events import Account, Decided, Decision, Job, Note, Source
 from handlers.github import account
 from handlers.github import github as github_source
@@ -17,6 +18,8 @@ __all__ = [
     "Note",
     "Source",
     "account",
+    "agent",
+    "commands",
     "decide",
 ]
 

@@ -99,6 +99,7 @@ class CheckRun(BaseModel):
 
     id: int
     name: str = ""
+    status: str = "completed"
     conclusion: str | None = None
     external_id: str | None = None
     app: App | None = None
@@ -213,10 +214,15 @@ async def checks_of(
 
 async def failing_checks(github: Installation, full_name: str, sha: str) -> list[CheckRun]:
     """Return the checks that fail on a commit, without those of this very app."""
+    return failing(github, await checks_of(github, full_name, sha))
+
+
+def failing(github: Installation, checks: Sequence[CheckRun]) -> list[CheckRun]:
+    """Return those of some checks that fail, without those of this very app."""
     ours = github.github.credentials.app_id
     return [
         each
-        for each in await checks_of(github, full_name, sha)
+        for each in checks
         if each.conclusion in FAILED and (each.app is None or each.app.id != ours)
     ]
 

@@ -50,7 +50,12 @@ def job(function: Work) -> Work:
 
 async def work(surroundings: Surroundings, lane: str, together: int) -> bool:
     """Claim a few jobs of a lane and do them side by side; tell whether there were any."""
-    from bot.jobs import changes, completion  # noqa: F401 - registers their jobs
+    from bot.jobs import (  # noqa: F401 - registers their jobs
+        changes,
+        completion,
+        follow_ups,
+        tickets,
+    )
 
     async with surroundings.engine.begin() as db:
         claimed = await claim_jobs(db, lane, together)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from handlers import agent
 from tests.handlers.recorded import ZERO, C, decided, recorded, row, said, story
 
 ADA, BEN = "contributors github:101", "contributors github:102"
@@ -74,7 +75,7 @@ BRANCH = "github:5001:refs/heads/round-half-even"
         ("pull_request_review", "submitted", 0, [API, BEN, "reviews github:90001", COLLECT]),
         ("pull_request_review", "dismissed", 0, [API, ADA, BEN, "reviews github:90001", COLLECT]),
         ("pull_request_review_comment", "created", 0, [API, BEN, "review_comments github:81001"]),
-        ("issues", "labeled", 0, [API, BEN, "issues github:70001"]),
+        ("issues", "labeled", 0, [API, BEN, "issues github:70001", agent.HISTORY]),
         ("issue_comment", "deleted", 0, [API, BEN, "issue_comments github:80002"]),
         ("check_run", "completed", 0, [API, ADA, "check_runs github:41001"]),
         ("check_suite", "completed", 0, [API, ADA, "check_suites github:40001"]),
