@@ -12,7 +12,6 @@ from bot.agent import words
 from bot.agent.conversation import Block, Message
 from bot.agent.overlay import with_setup
 from bot.agent.place import Place
-from bot.agent.preparing import read_instructions
 from bot.agent.sandbox import Sandbox, sandbox_for
 from bot.agent.validate import Evidence, TestRun, compared, detected, tested
 from bot.agent.workspace import Changes, agent_home
@@ -32,8 +31,6 @@ FAILURES = (
 
 async def validate(place: Place) -> RunState:
     """Run the tests on the base and on the result; new failures go back to the model."""
-    if place.instructions is None:
-        await read_instructions(place)
     changes = await place.space.changes(place.run["base_sha"])
     await place.keep(changes=listed(changes))
     if not changes.files:
@@ -155,8 +152,6 @@ def answer(last: Message, words: str) -> Message:
 
 async def gate(place: Place) -> RunState:
     """Let a diff leave, or say which files must not."""
-    if place.instructions is None:
-        await read_instructions(place)
     changes = await place.space.changes(place.run["base_sha"])
     verdict = await gates.judge(
         place.space,

@@ -14,7 +14,6 @@ from bot.agent.conversation import Ask, Block, Limits, Message, Outcome, Task, T
 from bot.agent.loop import loop
 from bot.agent.model import ModelError, ask_of
 from bot.agent.place import Place
-from bot.agent.preparing import read_instructions
 from bot.agent.prompts import template_for
 from bot.agent.similar import similar_tickets
 from bot.agent.tools import PLAN_TOOLS, TOOLS, Toolbox
@@ -67,8 +66,6 @@ def ended_early(place: Place, outcome: Outcome) -> RunState:
 
 async def converse(place: Place) -> Outcome:
     """Talk with the model until it is done, going on where the store says that we were."""
-    if place.instructions is None:
-        await read_instructions(place)
     lost = not (place.space.own / "checked-out").exists()
     await place.space.checkout(place.run["base_sha"])
     transcript = await transcript_of(place, lost=lost)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from bot import metrics
 from bot.agent import ending
 from bot.agent.place import Place, opened
+from bot.agent.preparing import read_instructions
 from bot.agent.states import develop, gate, plan, publish, set_up, validate
 from bot.surroundings import Surroundings
 from models import runs
@@ -124,6 +125,8 @@ async def through(surroundings: Surroundings, claimed: dict[str, Any]) -> None:
     if claimed["attempts"] > TRIES:
         raise Refused(f"Its worker ended {TRIES} times while it ran, so it was given up.")
     async with opened(surroundings, claimed) as place:
+        if place.state != RunState.SETUP:
+            await read_instructions(place)
         while place.state in ORDER:
             following = await ORDER[place.state](place)
             if following in ENDED:
