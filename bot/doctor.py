@@ -94,6 +94,7 @@ def line(finding: Finding) -> str:
 def summary(found: Sequence[Finding]) -> str:
     """Say how it stands as a whole."""
     count = {state: sum(each.state == state for each in found) for state in MARKS}
+    warnings = f"{count['warning']} warning{'' if count['warning'] == 1 else 's'}"
     if count["missing"]:
-        return f"{count['missing']} missing, {count['warning']} warnings: no run can work yet."
-    return f"Nothing is missing, {count['warning']} warnings: tickets can be developed."
+        return f"{count['missing']} missing, {warnings}: no run can work yet."
+    return f"Nothing is missing, {warnings}: tickets can be developed."

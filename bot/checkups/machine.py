@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bot.checkups.finding import Finding, Patient, missing, ok, warning
 
-OLDEST_GIT = (2, 31)
 GIB = 1 << 30
 LEAST_BYTES, ENOUGH_BYTES = 1 * GIB, 10 * GIB
 NO_GIT = "Install git {least} or newer, as from your distribution's packages."
@@ -28,6 +27,8 @@ async def sandbox(patient: Patient) -> AsyncIterator[Finding]:
 
 async def git(patient: Patient) -> AsyncIterator[Finding]:
     """The git that fetches, commits and pushes."""
+    from bot.agent.lacking import OLDEST_GIT
+
     least = ".".join(map(str, OLDEST_GIT))
     said = await git_version()
     numbers = re.search(r"(\d+)\.(\d+)", said or "")

@@ -44,6 +44,7 @@ def github_api(state: FakeGitHub) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/app", about_app),
+            Route("/app/hook/config", about_hook),
             Route("/app/installations/{id:int}", installation),
             Route("/app/installations/{id:int}/access_tokens", access_token, methods=["POST"]),
             Route("/app-manifests/{code}/conversions", conversion, methods=["POST"]),
@@ -131,7 +132,13 @@ async def about_app(request: Request) -> Response:
     state = as_app(request)
     address = f"{state.url}/apps/veelocity"
     body = {"id": state.app_id, "slug": state.slug, "name": "Veelocity", "html_url": address}
-    return JSONResponse(body | {"permissions": state.permissions.get(42, {}), "events": ["push"]})
+    return JSONResponse(
+        body | {"permissions": state.permissions.get(42, {}), "events": state.events}
+    )
+
+
+async def about_hook(request: Request) -> Response:
+    return JSONResponse({"url": as_app(request).hook_url, "content_type": "json"})
 
 
 async def installation(request: Request) -> Response:
