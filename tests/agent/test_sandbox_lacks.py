@@ -13,6 +13,7 @@ from bot.agent import bubblewrap, lacking
 from bot.agent.sandbox import Lack, Result, Sandbox, lacks, owner
 from bot.settings import Settings
 from models.errors import Refused
+from tests.agent.sandboxes import given_folder
 
 BUBBLEWRAP = Settings(sandbox="bubblewrap")
 
@@ -25,14 +26,15 @@ def unknown() -> Iterator[None]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that is all the PATH: with git, and what is put there."""
     here = shutil.which("git")
     assert here
-    (tmp_path / "git").symlink_to(here)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(bubblewrap.OUTER_ENVIRONMENT, "PATH", str(tmp_path))
-    return tmp_path
+    with given_folder() as folder:
+        (folder / "git").symlink_to(here)
+        monkeypatch.setenv("PATH", str(folder))
+        monkeypatch.setitem(bubblewrap.OUTER_ENVIRONMENT, "PATH", str(folder))
+        yield folder
 
 
 def said(found: list[Lack]) -> list[str]:
@@ -82,8 +84,6 @@ async def test_forbidden_namespaces_are_said_with_the_words_of_bubblewrap(
         (programs / name).symlink_to(here)
     (programs / "bwrap").write_text(REFUSING.replace("/bin/bash", f"{programs}/bash"))
     (programs / "bwrap").chmod(0o755)
-    for folder in (programs, *programs.parents[:3]):
-        folder.chmod(0o755)
     (found,) = await lacks(BUBBLEWRAP)
     assert found.what == (
         "bubblewrap cannot make a sandbox here: bwrap: No permissions to create a new namespace"
