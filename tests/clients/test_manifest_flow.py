@@ -110,7 +110,7 @@ async def test_the_page_sends_our_manifest_to_github(site: Site) -> None:
     assert address.startswith("https://github.example/settings/apps/new?state=")
     assert manifest["hook_attributes"]["url"] == "https://veelocity.example/webhooks/github"
     assert manifest["redirect_url"] == "https://veelocity.example/setup/callback"
-    assert manifest["default_permissions"]["contents"] == "read"
+    assert manifest["default_permissions"]["contents"] == "write"
     assert "push" in manifest["default_events"]
     assert "form-action 'self' https://github.example;" in policy
     assert "default-src 'none'" in policy

@@ -36,6 +36,7 @@ PERMISSIONS = {
     "workflow_job": "actions",
     "workflow_run": "actions",
 }
+WRITTEN = ("checks", "contents", "issues", "pull_requests")
 ACTIONS = {
     "pull_request": pull_requests.TELLING | {"closed"},
     "issues": issues.LEAVING | {"opened", "closed"},
@@ -64,8 +65,9 @@ def test_manifest_lists_the_registered_events():
     assert manifest()["default_events"] == sorted(REGISTERED - UNLISTED)
 
 
-def test_manifest_asks_only_for_reading_what_its_events_need():
-    assert manifest()["default_permissions"] == dict.fromkeys(sorted(PERMISSIONS.values()), "read")
+def test_manifest_asks_for_reading_what_its_events_need_and_writing_what_the_agent_does():
+    read = dict.fromkeys(sorted(PERMISSIONS.values()), "read")
+    assert manifest()["default_permissions"] == read | dict.fromkeys(WRITTEN, "write")
     assert set(PERMISSIONS) == REGISTERED - UNLISTED
 
 
