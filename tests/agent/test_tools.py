@@ -297,8 +297,15 @@ async def test_what_is_no_text_file_below_the_sandboxs_folders_is_not_opened(
 
 async def test_nothing_is_written_where_no_file_can_be(tools: Tools):
     await tools.bash("mkdir folder; mkfifo pipe; touch file")
-    for path in ("folder", "pipe", "file/below", "/tmp/../usr/bin/x"):
-        assert (await tools.edit("create", path, file_text="x")).failed, path
+    for path, words in (
+        ("folder", "is no file"),
+        ("pipe", "is no file"),
+        ("file/below", "could not be written: "),
+        ("/tmp/../usr/bin/x", "is outside"),
+    ):
+        told = await tools.edit("create", path, file_text="x")
+        assert told.failed
+        assert words in told.text
     viewed = await tools.edit("str_replace", "folder", old_str="a", new_str="b")
     assert "is a folder" in viewed.text
 
