@@ -41,20 +41,28 @@ class Disk:
 
 async def watch(pid: int, kept: Kept, bounds: Bounds, disk: Disk) -> str:
     """Look after the processes below `pid` until they break a bound; say which."""
+    most_shared = meminfo().get("Shmem", 0) + bounds.memory_bytes
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if kept.total > bounds.flood_bytes:
             return TOO_LOUD.format(most=bounds.flood_bytes // MEBIBYTE)
-        why = await asyncio.to_thread(broken, pid, bounds, disk)
+        why = await asyncio.to_thread(broken, pid, bounds, disk, most_shared)
         if why:
             return why
 
 
-def broken(pid: int, bounds: Bounds, disk: Disk) -> str:
-    """Say which bound is broken just now; "" is none."""
-    if used_memory(pid, bounds.memory_bytes) > bounds.memory_bytes:
+def broken(pid: int, bounds: Bounds, disk: Disk, most_shared: int) -> str:
+    """Say which bound is broken just now; "" is none.
+
+    Files in memory that nobody has mapped (memfd, shared memory) are in no process's pages, so the
+    machine's are looked at: where they grow by a whole bound during a command, it is held to be it.
+    """
+    machine = meminfo()
+    used = used_memory(pid, bounds.memory_bytes)
+    if used > bounds.memory_bytes or machine.get("Shmem", 0) > most_shared:
         return TOO_BIG.format(most=bounds.memory_bytes // MEBIBYTE)
-    if machine_lacks_memory():
+    least = min(MOST_KEPT_FREE, int(machine["MemTotal"] * LEAST_SHARE_FREE))
+    if machine.get("MemAvailable", least) < least:
         return NO_MEMORY
     return broken_disk(bounds.disk_bytes, disk)
 
@@ -108,18 +116,13 @@ def proportional(pid: int, otherwise: int) -> int:
     return otherwise
 
 
-def machine_lacks_memory() -> bool:
-    """Tell whether the machine is about to kill processes of its own choice.
-
-    A command's files in memory (/dev/shm has a bound of its own, memfd has not) are nobody's
-    resident pages; this is what stops them.
-    """
+def meminfo() -> dict[str, int]:
+    """Return the machine's figures of memory, in bytes: `MemTotal`, `MemAvailable`, `Shmem` …."""
     figures = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
         figures[name] = int(rest.split()[0]) * 1024
-    least = min(MOST_KEPT_FREE, int(figures["MemTotal"] * LEAST_SHARE_FREE))
-    return figures.get("MemAvailable", least) < least
+    return figures
 
 
 def broken_disk(most: int, disk: Disk) -> str:

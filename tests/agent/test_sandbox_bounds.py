@@ -101,6 +101,22 @@ async def test_files_in_memory_have_a_bound(box: Sandbox) -> None:
     assert "No space left on device" in result.output
 
 
+HIDDEN = """
+import os, time
+held = [os.memfd_create(str(number)) for number in range(6)]
+for file in held:
+    for _ in range(100):
+        os.write(file, bytes(1 << 20))
+time.sleep(60)
+"""
+
+
+async def test_files_in_memory_that_nobody_mapped_are_counted(box: Sandbox) -> None:
+    narrow = bounded(box, memory_bytes=300 * MEBIBYTE)
+    result = await narrow.run("python3 -", stdin=HIDDEN.encode(), seconds=50)
+    assert result.stopped == watch.TOO_BIG.format(most=300)
+
+
 @pytest.mark.parametrize("place", ["/", "/dev", "/etc", "/run"])
 async def test_no_other_file_in_memory_can_be_made(box: Sandbox, place: str) -> None:
     result = await box.run(f"mkdir {place}/made; head -c 4M /dev/zero > {place}/big")
