@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench [ingest|settle|metrics|start|all] [--quick]`.
+"""The benchmarks: `python -m bench [ingest|settle|metrics|start|sandbox|all] [--quick]`.
 
 They print figures and whether goals were met, and fail only where something is wrong, never where
 it is slow.
@@ -7,12 +7,18 @@ it is slow.
 import argparse
 import sys
 
-from bench import ingest, metrics, settle, start
+from bench import ingest, metrics, sandbox, settle, start
 from bench.report import machine, say
 from bench.stage import stage
 from models.errors import Refused
 
-PARTS = {"ingest": ingest.run, "settle": settle.run, "metrics": metrics.run, "start": start.run}
+PARTS = {
+    "ingest": ingest.run,
+    "settle": settle.run,
+    "metrics": metrics.run,
+    "start": start.run,
+    "sandbox": sandbox.run,
+}
 
 
 def main() -> None:
