@@ -43,7 +43,7 @@ FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 QUOTED = re.compile(r" {0,3}>| {4}| {0,3}\t")
 HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 BREAKS = re.compile(r"\r\n|\r|\n")
-OUTSIDE = re.compile(r"^[/~]|^[a-z]:|://|\\|(^|/)\.\.?(/|$)|//|[*?\x00-\x1f\x7f]", re.IGNORECASE)
+OUTSIDE = re.compile(r"^[/~]|^[a-z]:|://|\\|(^|/)\.\.?(/|$)|//|[*?]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,9 @@ def path(value: str) -> str | None:
     """Read a path inside the repository; None for one that leads out, a pattern or an address."""
     plain = value.removeprefix("./")
     parts = plain.lower().rstrip("/").split("/")
-    if len(plain) > MOST_PATH or OUTSIDE.search(plain) or ".git" in parts or not parts[0]:
+    if len(plain) > MOST_PATH or not plain.isprintable() or OUTSIDE.search(plain):
+        return None
+    if ".git" in parts or not parts[0]:
         return None
     return plain
 
