@@ -19,6 +19,7 @@ from bot import metrics
 from bot.agent import ending
 from bot.agent.place import Place, opened
 from bot.agent.preparing import read_instructions
+from bot.agent.retiring import warn_of_retiring_models
 from bot.agent.states import develop, gate, plan, publish, set_up, validate
 from bot.surroundings import Surroundings
 from models import runs
@@ -52,14 +53,16 @@ class Runs:
 
     async def work(self) -> None:
         """Take up runs that are due, for ever; when cancelled, let go of those at work."""
+        warning = asyncio.create_task(warn_of_retiring_models(self.surroundings.settings))
         try:
             while True:
                 await self.look()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            for task in self.going:
+            ending = (warning, *self.going)
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self.going, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
 
     async def look(self) -> None:
         """Take up what is due, as far as there are hands free; the store may be away."""
