@@ -24,7 +24,10 @@ def test_every_part_runs() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("ingest:", "settle:", "metrics:", "start:", "half of the bare route", "backlog"):
+    for said in (
+        *("ingest:", "settle:", "metrics:", "start:", "sandbox:"),
+        *("half of the bare route", "backlog"),
+    ):
         assert said in done.stdout
 
 
