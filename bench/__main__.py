@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench [ingest|settle|metrics|start|sandbox|all] [--quick]`.
+"""The benchmarks: `python -m bench [ingest|settle|metrics|start|sandbox|turns|all] [--quick]`.
 
 They print figures and whether goals were met, and fail only where something is wrong, never where
 it is slow.
@@ -7,7 +7,7 @@ it is slow.
 import argparse
 import sys
 
-from bench import ingest, metrics, sandbox, settle, start
+from bench import ingest, metrics, sandbox, settle, start, turns
 from bench.report import machine, say
 from bench.stage import stage
 from models.errors import Refused
@@ -18,6 +18,7 @@ PARTS = {
     "metrics": metrics.run,
     "start": start.run,
     "sandbox": sandbox.run,
+    "turns": turns.run,
 }
 
 

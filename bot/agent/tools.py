@@ -27,11 +27,10 @@ ITEM_CHARACTERS = 200
 STATE = "/tmp/.shell"  # noqa: S108 - the sandbox's own
 SHELL = f"""\
 {{ [ -f {STATE} ] && . {STATE}; }} >/dev/null 2>&1
-trap '{{ export -p; printf "cd -- %q\\n" "$PWD"; }} >{STATE}.new 2>/dev/null \
-&& mv -f {STATE}.new {STATE} 2>/dev/null' EXIT
+trap '{{ export -p; printf "cd -- %q\\n" "$PWD"; }} 2>/dev/null >{STATE}' EXIT
 eval {{command}}
 """
-RESTART = f"rm -f {STATE} {STATE}.new"
+RESTART = f"rm -f {STATE}"
 SILENT = "(no output)"
 STATUS = "[exit status {code}]"
 MORE = "[the full output is in {path}]"
