@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     claude_fallback_model: str = "claude-opus-5-5"
     claude_max_tokens: Annotated[int, Field(ge=1024, le=128_000)] = 16_000
     claude_timeout: Annotated[float, Field(gt=0, le=3600)] = 600.0
+    claude_tries: Annotated[int, Field(ge=1, le=100)] = 8
+    claude_silent_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
     openai_api_key: SecretStr | None = None
     openai_base_url: str = ""
     gemini_api_key: SecretStr | None = None

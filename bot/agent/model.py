@@ -54,7 +54,7 @@ async def ask_of(
     tries made in vain: a stream that broke off is billed too. Raise `Refused` for a model that
     has no price or cannot be asked from here.
     """
-    patience, provider = patience or Patience(), provider_of(model)
+    patience, provider = patience or patience_of(settings), provider_of(model)
     await asyncio.to_thread(warm, provider)
     price(model, Usage())
     if provider == "anthropic":
@@ -66,6 +66,11 @@ async def ask_of(
 
         async with others.opened(settings, provider, patience) as asked:
             yield counted(partial(others.once, asked), provider, patience, on_wait)
+
+
+def patience_of(settings: Settings) -> Patience:
+    """Return the patience with any model that the settings ask for."""
+    return Patience(tries=settings.claude_tries, silent_seconds=settings.claude_silent_seconds)
 
 
 def warm(provider: Provider = "anthropic") -> None:

@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 from redis.asyncio import from_url
 from sqlalchemy import text
@@ -23,9 +24,11 @@ from bot.vault import Vault
 from models import runs, tickets
 from models.store import remember
 from tests.agent.conftest import Repository, made_repository
+from tests.agent.sandboxes import need_a_sandbox
 from tests.fakes.anthropic import Fake, Script, calls, fake_anthropic
 from tests.fakes.github import FakeGitHub, FakeIssue, FakeRepository, fake_github
 
+Opened = Callable[..., Any]
 ORGANIZATION = "github:9"
 AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 FILES = {
@@ -214,3 +217,19 @@ async def furnish(engine: AsyncEngine, desk: Desk) -> None:
                 ),
             ],
         )
+
+
+@pytest.fixture
+async def desk(
+    settings: Settings, engine: AsyncEngine, clean_redis: str, tmp_path: Path
+) -> AsyncIterator[Opened]:
+    """Opens a desk with a model that follows a script."""
+    await need_a_sandbox()
+    async with AsyncExitStack() as held:
+
+        async def opened(script: Any, **more: Any) -> tuple[Desk, Fake]:
+            return await held.enter_async_context(
+                desk_of(settings, engine, tmp_path, script, **more)
+            )
+
+        yield opened
