@@ -16,7 +16,9 @@ COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,300}(?:\x07|\x1
 DURATION = re.compile(r"\s*\(\d+(?:\.\d+)?\s?m?s\)$")
 
 FAILURES = (
-    re.compile(r"^(?:FAILED|ERROR) (?P<name>\S[^\n]*?\.py(?:::.*?)?)(?: - .*)?$"),
+    re.compile(
+        r"^(?:FAILED|ERROR) (?P<name>\S[^\n]*?\.py(?:::[^\[\n]*?(?:\[.*?\](?= - |$))?)?)(?: - .*)?$"
+    ),
     re.compile(r"^(?:FAIL|ERROR): (?P<name>\w[\w\[\]]* \([\w.<>]+\).*?)$"),
     re.compile(r"^\s*not ok \d+(?: -)? (?P<name>(?!.*# (?:TODO|SKIP|todo|skip)).+)$"),
     re.compile(r"^\s*✖ (?P<name>(?!failing tests:).+)$"),

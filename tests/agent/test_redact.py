@@ -180,7 +180,7 @@ PLAIN = {
 }  # fmt: skip
 ACTS = re.compile(
     r"(?<![A-Za-z0-9_])@[A-Za-z0-9]|https?://|www\.\w|[\w.-]/[\w.-]+#\d"
-    r"|\b(close[sd]?|fix(e[sd])?|resolve[sd]?)\b:?\s+(#(?!12\b)|GH-)\d",
+    r"|\b(close[sd]?|fix(e[sd])?|resolve[sd]?)\b:?\s+(#(?!12(?!\d))|GH-)\d",
     re.IGNORECASE,
 )
 COMMANDS = re.compile(r"^\s*/[a-z][a-z-]*(\s|$)", re.MULTILINE | re.IGNORECASE)
