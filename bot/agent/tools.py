@@ -27,7 +27,8 @@ ITEM_CHARACTERS = 200
 STATE = "/tmp/.shell"  # noqa: S108 - the sandbox's own
 SHELL = f"""\
 {{ [ -f {STATE} ] && . {STATE}; }} >/dev/null 2>&1
-trap '{{ export -p; printf "cd -- %q\\n" "$PWD"; }} 2>/dev/null >{STATE}' EXIT
+trap '[ -e {STATE} -a ! -f {STATE} ] || {{ export -p; printf "cd -- %q\\n" "$PWD"; }} \
+2>/dev/null >{STATE}' EXIT
 eval {{command}}
 """
 RESTART = f"rm -f {STATE}"
