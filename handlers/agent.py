@@ -76,7 +76,12 @@ def ticket_moved(event: LabeledEvent) -> Iterator[Decision]:
     yield Job(
         "follow_issue",
         key=f"follow_issue:github:{event.issue.id}:{event.action}:{label or ''}"[:500],
-        arguments={"issue": f"github:{event.issue.id}", "action": event.action, "label": label},
+        arguments={
+            "issue": f"github:{event.issue.id}",
+            "action": event.action,
+            "label": label,
+            "at": event.issue.clock,
+        },
         lane="agent",
     )
 

@@ -31,7 +31,7 @@ MENDED_COMMIT = text("""
     select exists (select from runs where ticket_id = :ticket and kind = 'checks'
                       and branch_sha = :sha)
 """)
-ISSUE = text("select state, labels, deleted from issues where id = :id")
+ISSUE = text("select state, labels, deleted, changed_at from issues where id = :id")
 PULL_REQUEST = text("select state, merged_at, number from pull_requests where id = :id")
 NUMBERED = text("""
     select state, merged_at, number from pull_requests

@@ -1,5 +1,6 @@
 """Tickets follow their issue and pull request; reviews and failing checks lead to another run."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -45,8 +46,14 @@ async def follow_issue(surroundings: Surroundings, claimed: ClaimedJob) -> None:
         await issue_closed(surroundings, ticket)
     elif told["action"] == "reopened" and ticket["status"] == "closed":
         await move(surroundings, ticket, TicketStatus.OPEN)
-    elif told["action"] == "unlabeled" and told["label"] not in issue["labels"]:
+    elif told["action"] == "unlabeled" and is_off(told, issue):
         await issue_unlabeled(surroundings, ticket, str(told["label"]))
+
+
+def is_off(told: Mapping[str, Any], issue: RowMapping) -> bool:
+    """Tell whether a label that was taken off is off still: nobody put it on again since."""
+    newer = issue["changed_at"] > datetime.fromisoformat(str(told["at"]))
+    return not (newer and told["label"] in issue["labels"])
 
 
 async def issue_closed(surroundings: Surroundings, ticket: RowMapping) -> None:
