@@ -32,14 +32,10 @@ NO_OWNER = "Every user id from 58100 to 58199 belongs to somebody: one must be f
 SYSTEM_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 SYSTEM_FILES = (
     "/etc/alternatives",
-    "/etc/ca-certificates",
     "/etc/fonts",
+    "/etc/java*",
     "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
     "/etc/mime.types",
-    "/etc/perl",
     "/etc/pki/ca-trust/extracted",
     "/etc/pki/tls/certs",
     "/etc/protocols",
@@ -47,7 +43,8 @@ SYSTEM_FILES = (
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
 )
-SYSTEM_PATTERNS = ("java*", "python3*")
+"""What programs need of /etc; each costs a part of a millisecond at every start."""
+
 
 WALLS = (
     *("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
@@ -143,9 +140,9 @@ def system(files: Mapping[str, int]) -> Iterator[str]:
         elif path.exists():
             yield from ("--ro-bind", str(path), str(path))
     yield from ("--dir", "/etc", "--dir", "/run")
-    patterns = (str(path) for each in SYSTEM_PATTERNS for path in Path("/etc").glob(each))
-    for shown in (*SYSTEM_FILES, *patterns):
-        yield from ("--ro-bind-try", shown, shown)
+    for pattern in SYSTEM_FILES:
+        for shown in map(str, Path("/").glob(pattern[1:])):
+            yield from ("--ro-bind", shown, shown)
     for name, number in files.items():
         yield from ("--perms", "0444", "--file", str(number), name)
     yield from ("--proc", "/proc", "--dev", "/dev")

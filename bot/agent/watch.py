@@ -108,12 +108,18 @@ def processes() -> list[tuple[int, int, int]]:
 
 
 def proportional(pid: int, otherwise: int) -> int:
-    """Return a process's memory with shared pages divided among those who share them."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return otherwise
+    """Return a process's memory with shared pages divided among those who share them.
+
+    `otherwise` where we may not look; 0 where it has just ended.
+    """
+    try:
+        said = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except PermissionError:
+        return otherwise
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in said.splitlines() if line.startswith("Pss:"))
+    return int(next(found, "0")) * 1024
 
 
 def meminfo() -> dict[str, int]:
