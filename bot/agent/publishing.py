@@ -31,6 +31,7 @@ MOST_TITLE = 250
 
 async def publish(place: Place) -> RunState:
     """Push what was made and ask people to look at it."""
+    await place.refresh()
     sha = await commit(place)
     await push(place, sha)
     await place.keep(head_sha=sha)
