@@ -12,7 +12,13 @@ from starlette.routing import Route
 
 STATIC = Path(__file__).parents[1] / "static"
 SCRIPTS = ("vendor/htmx.min.js", "vendor/hx-sse.min.js", "app.js")
-PARTS = {"app.js": SCRIPTS, "app.css": ("app.css",), "favicon.svg": ("favicon.svg",)}
+QUEUE_SCRIPTS = ("vendor/Sortable.min.js", "queue.js")
+PARTS = {
+    "app.js": SCRIPTS,
+    "queue.js": QUEUE_SCRIPTS,
+    "app.css": ("app.css",),
+    "favicon.svg": ("favicon.svg",),
+}
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"
 

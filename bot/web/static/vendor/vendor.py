@@ -13,6 +13,7 @@ PACKAGES = HERE.parents[3] / "node_modules"
 FILES = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
     "hx-sse.min.js": "htmx.org/dist/ext/hx-sse.min.js",
+    "Sortable.min.js": "sortablejs/Sortable.min.js",
 }
 
 
