@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -66,6 +67,30 @@ def rate(value: float | None) -> str:
 def share(value: float | None) -> str:
     """Say a share of one as a percentage; None is a dash."""
     return NOTHING if value is None else f"{shortest(value * 100)} %"
+
+
+def usd(amount: Decimal | float | None) -> str:
+    """Say an amount of US dollars; None is a dash, and what is spent is never said to be nothing.
+
+    >>> usd(1.5), usd(Decimal("0.0004")), usd(0)
+    ('$1.50', '<$0.01', '$0.00')
+    """
+    if amount is None:
+        return NOTHING
+    if 0 < amount < 0.005:
+        return "<$0.01"
+    return f"${amount:,.2f}".replace(",", "\u202f")
+
+
+def tokens(count: int) -> str:
+    """Say a number of tokens, in thousands or millions where there are many.
+
+    >>> tokens(940), tokens(23_400), tokens(1_250_000)
+    ('940', '23k', '1.2M')
+    """
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.0f}k" if count < 999_500 else f"{shortest(count / 1e6)}M"
 
 
 def ago(then: datetime, now: datetime) -> str:

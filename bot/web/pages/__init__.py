@@ -6,7 +6,18 @@ from starlette.routing import BaseRoute
 def routes() -> list[BaseRoute]:
     """Return the routes of every screen, of the static files and of the switch of the theme."""
     from bot.web import sign_in
-    from bot.web.pages import assets, deliveries, delivery, explain, setup, theme
+    from bot.web.pages import (
+        agent,
+        agent_actions,
+        assets,
+        deliveries,
+        delivery,
+        explain,
+        run,
+        setup,
+        theme,
+    )
 
-    modules = (assets, theme, sign_in, delivery, explain, deliveries, setup)
+    agents = (agent, agent_actions, run)
+    modules = (assets, theme, sign_in, delivery, explain, *agents, deliveries, setup)
     return [route for module in modules for route in module.routes()]

@@ -32,6 +32,7 @@ class Place:
 
 PLACES = (
     Place("Delivery", "/delivery", key="d"),
+    Place("Agent", "/agent", key="g"),
     Place("Deliveries", "/deliveries", ("admin", "operator"), key="i"),
     Place("API", "/api/docs", key="a"),
 )
@@ -54,6 +55,9 @@ def made() -> Environment:
         "duration": words.duration,
         "exact": words.exact_duration,
         "rate": words.rate,
+        "share": words.share,
+        "tokens": words.tokens,
+        "usd": words.usd,
         "iso": iso,
         "outside": outside,
         "parsed": datetime.fromisoformat,

@@ -11,13 +11,14 @@
     const seconds = Math.max(0, (Date.now() - new Date(time.dateTime)) / 1000);
     const [, size, unit] = units.find(([least]) => seconds >= least);
     const value = seconds / size;
-    return `${size > 60 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${unit} ago`;
+    return `${size > 60 ? value.toFixed(1).replace(/\.0$/, "") : Math.round(value)} ${unit}`;
   };
   const times = () => document.querySelectorAll("time").forEach((time) => {
     const local = said.format(new Date(time.dateTime));
-    const text = "ago" in time.dataset ? age(time) : local;
+    const past = "ago" in time.dataset;
+    const text = past ? `${age(time)} ago` : "since" in time.dataset ? age(time) : local;
     if (time.textContent !== text) time.textContent = text;
-    if ("ago" in time.dataset && time.title !== local) time.title = local;
+    if (past && time.title !== local) time.title = local;
   });
   times();
   setInterval(times, 1000);
