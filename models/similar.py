@@ -5,30 +5,35 @@ from collections.abc import Sequence
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-MOST_LEXEMES = 60
-MOST_LOOKED_AT = 2000
-LEAST_RANK = 0.05
+MOST_WORDS = 60
+MOST_LOOKED_AT = 500
+FEWEST_SHARED = 2
+"""One word in common, such as `fix`, makes no two tickets alike."""
 
-# The ticket's own words are asked for, any of them, the rarest part of its title counting most.
-# Only its newest tickets are looked at, so that it stays fast where there are very many.
+# The words of the title are asked for, then those that the body repeats; any of them counts. Only
+# the newest tickets are looked at, so that it stays fast where there are very many.
 SIMILAR = text("""
     with words as (
-        select unnest(tsvector_to_array(
-                   strip(to_tsvector('english', left(cast(:title as text), 500))
-                         || to_tsvector('english', left(cast(:body as text), 4000))))) as word
-         limit :most_lexemes),
+        select lexeme as word
+          from unnest(setweight(to_tsvector('english', left(cast(:title as text), 500)), 'A')
+                      || to_tsvector('english', left(cast(:body as text), 8000)))
+         order by 'A' = any(weights) desc, cardinality(positions) desc, length(lexeme) desc, lexeme
+         limit :most_words),
     question as (
-        select string_agg(quote_literal(word), ' | ')::tsquery as asked from words),
+        select array_agg(word) as words,
+               cast(string_agg('''' || replace(replace(word, '\\', '\\\\'), '''', '''''') || '''',
+                               ' | ') as tsquery) as asked
+          from words),
     finished as (
-        select t.id, t.number, t.title, t.status, t.pull_request_number, t.closed_at, t.updated_at,
+        select t.id, t.number, t.title, t.status, t.pull_request_number,
                setweight(to_tsvector('english', left(t.title, 500)), 'A')
-                   || setweight(to_tsvector('english', left(t.body, 4000)), 'C') as said
+                   || setweight(to_tsvector('english', left(t.body, 2000)), 'C') as said
           from tickets t
          where t.repository_id = :repository and t.id <> :id
            and t.status in ('closed', 'failed', 'cancelled')
          order by t.updated_at desc limit :most_looked_at),
-    ranked as (
-        select f.*, ts_rank(f.said, q.asked, 1) as rank,
+    near as (
+        select f.*, ts_rank(f.said, q.asked, 1) as rank, q.words,
                exists (select from pull_requests p
                         where p.repository_id = :repository
                           and p.number = f.pull_request_number
@@ -37,12 +42,13 @@ SIMILAR = text("""
          where f.said @@ q.asked)
     select k.id, k.number, k.title, k.status, k.merged, k.pull_request_number, k.rank,
            r.state, r.summary, r.changes -> 'files' as files
-      from ranked k
+      from near k
       left join lateral (select state, summary, changes from runs
                           where ticket_id = k.id and finished_at is not null
                             and kind in ('develop', 'plan')
                           order by id desc limit 1) r on true
-     where k.rank >= :least
+     where (select count(*) from unnest(tsvector_to_array(k.said)) as said(word)
+             where word = any(k.words)) >= least(:fewest_shared, cardinality(k.words))
      order by k.merged desc, k.rank desc, k.id
      limit :most
 """)
@@ -62,8 +68,8 @@ async def finished_like(
         "title": ticket["title"],
         "body": ticket["body"],
         "most": most,
-        "most_lexemes": MOST_LEXEMES,
+        "most_words": MOST_WORDS,
         "most_looked_at": MOST_LOOKED_AT,
-        "least": LEAST_RANK,
+        "fewest_shared": FEWEST_SHARED,
     }
     return (await db.execute(SIMILAR, bound)).mappings().all()
