@@ -51,6 +51,7 @@ def _routes() -> list[Route]:
     repository_routes = (
         ("", _repository),
         ("/compare/{basehead:path}", _compare),
+        ("/git/ref/heads/main", _main),
         ("/pulls/{number:int}/commits", _pull_commits),
         ("/commits/{sha}/pulls", _commit_pulls),
     )
@@ -146,6 +147,14 @@ async def _repository(request: Request) -> Response:
     if isinstance(repo, SampleRepository):
         return _json(repo.payload)
     return repo or await _missing(request)
+
+
+async def _main(request: Request) -> Response:
+    """Where main is when the story is over."""
+    repo = _found(request)
+    if not isinstance(repo, SampleRepository):
+        return repo or await _missing(request)
+    return _json({"ref": "refs/heads/main", "object": {"type": "commit", "sha": repo.head}})
 
 
 async def _compare(request: Request) -> Response:
