@@ -9,8 +9,11 @@ log = structlog.get_logger()
 
 
 async def warn_of_retiring_models(settings: Settings) -> None:
-    """Ask which models are offered, and log those of the allow-list that end; never raises."""
-    if settings.anthropic_api_key is None:
+    """Ask which models are offered, and log those of the allow-list that end; never raises.
+
+    The demo's model is scripted, so there is nothing to ask.
+    """
+    if settings.anthropic_api_key is None or settings.sample_data:
         return
     try:
         offers = await models_offered(settings)
