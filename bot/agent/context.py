@@ -66,12 +66,11 @@ class Instructions:
 
 @dataclass(frozen=True)
 class Said:
-    """A comment: who wrote it, when, what, and when it was changed last (None: never)."""
+    """A comment: who wrote it, when its words became what they are, and the words."""
 
     author: str | None
     at: datetime
     body: str
-    edited_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ def heard(asked: Asked) -> list[tuple[str | None, str]]:
     kept: list[tuple[str | None, str]] = []
     room = MOST_COMMENTS
     for said in sorted(asked.comments, key=lambda said: said.at, reverse=True):
-        if max(said.at, said.edited_at or said.at) >= asked.requested_at:
+        if said.at >= asked.requested_at:
             continue
         if room < MOST_COMMENT // 4:
             kept.append((None, "Earlier comments are left out."))

@@ -188,6 +188,9 @@ async def test_prompts_are_versioned_and_retired(world: World) -> None:
     for unknown in ("3", "0", "first", str(LARGEST_VERSION * 10)):
         assert (await program.post(f"{address}/{unknown}/retire")).status_code == 404
     assert (await program.post(address, json={"body": "  "})).status_code == 422
+    wrong = await program.post(address, json={"body": "{{ title }}"})
+    assert wrong.status_code == 422
+    assert "There is no placeholder {{ title }}" in wrong.text
 
 
 async def test_prompts_of_another_organisation_are_not_there(world: World) -> None:

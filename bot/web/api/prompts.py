@@ -7,11 +7,13 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.agent.prompts import checked
 from bot.web.accounts import audit
 from bot.web.api.asking import missing
-from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint
+from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
 from bot.web.api.listing import Limit, Listed
 from bot.web.api.typed import combined
+from models.errors import Refused
 from models.metrics.agent import PromptReport, prompt_reports
 
 LARGEST_VERSION = 2**31 - 1
@@ -102,6 +104,7 @@ async def prompts(call: Call, query: PromptListing) -> Prompts:
 @endpoint("POST", "/agent/prompts", roles=("admin",), query=Query, body=NewPrompt, answer=Prompt)
 async def make_prompt(call: Call, query: Query, sent: NewPrompt) -> Prompt:
     """Keep a new version of the prompt template; runs that are queued from now on are told it."""
+    usable(sent.body)
     member = call.member
     bound = {"organization_id": member.organization_id, "created_by": member.user_id}
     async with call.engine.begin() as db:
@@ -130,6 +133,14 @@ async def prompt_report(call: Call, query: Query) -> Any:
     """Say how each prompt template has done: runs, pull requests merged, cost."""
     async with call.engine.connect() as db:
         return {"items": await prompt_reports(db, call.member.organization_id)}
+
+
+def usable(body: str) -> None:
+    """Raise `Problem` 422 for a template that no run could be told."""
+    try:
+        checked(body)
+    except Refused as refusal:
+        raise invalid([{"field": "body", "detail": str(refusal)}]) from refusal
 
 
 def version_named(value: str) -> int:
