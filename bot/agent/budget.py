@@ -1,10 +1,12 @@
 """Asks a model only for money that is there: reserved before the call, settled after it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.agent.conversation import Ask, Reply, Request, Usage
@@ -47,7 +49,8 @@ def budgeted(
         try:
             reply = await ask(request)
         except asyncio.CancelledError:
-            await surely(given_up(engine, spender.run_id))
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                await surely(given_up(engine, spender.run_id))
             raise
         except BaseException as error:
             await surely(settled(engine, usage_id, lost(error)))
@@ -125,7 +128,10 @@ async def settled(engine: AsyncEngine, usage_id: int, told: Spent) -> None:
 
 
 async def given_up(engine: AsyncEngine, run_id: int) -> None:
-    """Count the open call of a run as what was reserved for it."""
+    """Count the open call of a run as what was reserved for it.
+
+    Where the store is away, whoever takes the run up does it.
+    """
     async with engine.begin() as db:
         await budgets.assume(db, run_id, CANCELLED)
 
