@@ -152,9 +152,13 @@ async def test_a_maintainer_allows_one_path_and_no_other(
     space: Workspace, origin: Repository
 ) -> None:
     write(space, ".github/workflows/ci.yml")
+    write(space, ".github/workflows/ci.yml.more")
     write(space, ".github/workflows/release.yml")
     verdict = await judged(space, origin, allowed=[".github/workflows/ci.yml"])
-    assert why(verdict) == {".github/workflows/release.yml": "is protected"}
+    assert why(verdict) == {
+        ".github/workflows/ci.yml.more": "is protected",
+        ".github/workflows/release.yml": "is protected",
+    }
     assert not (await judged(space, origin, allowed=[".github/workflows/"])).faults
 
 

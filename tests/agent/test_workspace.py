@@ -295,11 +295,21 @@ async def test_the_same_commit_is_made_twice(space: Workspace, origin: Repositor
     assert show == "Claude\nAdd\n\nÜber #1."
 
 
-async def test_a_name_cannot_add_lines_to_a_commit(space: Workspace, origin: Repository) -> None:
+@pytest.mark.parametrize(
+    ("name", "email", "line"),
+    [
+        ("A <b>\nparent 0", "a>\n<b@c", "author A bparent 0 <ab@c> "),
+        ("<\u200b>", "", "author Claude <> "),
+        ("A\x1b[2J\u202eB", "a@b", "author A[2JB <a@b> "),
+    ],
+)
+async def test_a_name_cannot_change_the_form_of_a_commit(
+    space: Workspace, origin: Repository, name: str, email: str, line: str
+) -> None:
     tree = (await space.changes(origin.head)).tree
-    sha = await space.commit(tree, [], "x", name="A <b>\nparent 0", email="a>\n<b@c")
+    sha = await space.commit(tree, [], "x", name=name, email=email)
     body = plain_git(space.own / "git", "--git-dir=.", "cat-file", "commit", sha)
-    assert body.splitlines()[1].startswith("author A bparent 0 <ab@c> ")
+    assert body.splitlines()[1].startswith(line)
 
 
 async def test_a_patch_is_cut(space: Workspace, origin: Repository) -> None:
@@ -378,18 +388,19 @@ def as_stranger(command: str, folder: Path) -> int:
 
 @AS_ROOT
 async def test_the_sandbox_user_reaches_its_folders_and_no_others(
-    agent_settings: Settings, origin: Repository
+    agent_settings: Settings, origin: Repository, tmp_path: Path
 ) -> None:
-    (origin.clone / "link").symlink_to("/etc/hostname")
+    outside = tmp_path / "outside"
+    outside.write_text("ours\n")
+    (origin.clone / "link").symlink_to(outside)
     origin.commit()
-    before = os.stat("/etc/hostname").st_uid  # noqa: PTH116
     place = Origin(origin.url)
     async with workspace(agent_settings, 3, "github:1", place, owner=STRANGER) as space:
         await space.fetch("main")
         await space.checkout(origin.head)
         ours = {path for path in space.tree.rglob("*") if path.lstat().st_uid != STRANGER}
         assert not ours
-        assert os.stat("/etc/hostname").st_uid == before  # noqa: PTH116
+        assert outside.stat().st_uid == 0
         inside = 'cd "$1" && echo changed > add.py && git status && touch ../tmp/x'
         assert as_stranger(inside, space.tree) == 0
         for closed in (space.own, space.mirror.folder, space.folder.parent):

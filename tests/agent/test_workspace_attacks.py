@@ -213,9 +213,10 @@ async def test_files_in_a_submodule_are_not_lost_in_silence(
     sub = space.tree / "lib/sub"
     sub.mkdir(exist_ok=True)
     plain_git(sub, "init", "-q")
-    (sub / "x").write_text("x")
-    plain_git(sub, "add", "-A")
-    plain_git(sub, "commit", "-qm", "x")
+    plain_git(sub, "fetch", "-q", str(origin.bare), "refs/heads/main")
+    plain_git(sub, "checkout", "-q", "FETCH_HEAD~")  # what the submodule names: git looks inside
+    (sub / ".gitattributes").write_text("* filter=x\n")
+    (sub / "add.py").write_text("as long as it was, and other text\n"[:32])
     armed(sub, trap)
     changes = await space.changes(origin.head)
     assert ("lib/sub", "is a submodule, and was changed") in [
@@ -335,9 +336,8 @@ async def test_special_files_that_are_ignored_are_no_fault(
     "name", [".gitignore", ".gitattributes", ".gitmodules", "tests/.gitignore", "x/.git/HEAD"]
 )
 async def test_a_pipe_that_git_would_read_is_refused_before_git_looks(
-    space: Workspace, origin: Repository, name: str, monkeypatch: pytest.MonkeyPatch
+    space: Workspace, origin: Repository, name: str
 ) -> None:
-    monkeypatch.setattr("bot.agent.git.LOCAL_SECONDS", 5)
     path = space.tree / name
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
