@@ -357,6 +357,21 @@ def test_every_state_has_words_and_the_codes_are_known() -> None:
     assert set(developing.CODES) <= set(watching.STATES)
 
 
+def test_a_run_is_carried_out_here_where_that_is_asked(
+    home: Bot,
+    github: FakeGitHub,
+    queue: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    postgres_url: str,
+) -> None:
+    monkeypatch.setenv("GIT_URL", (tmp_path / "nothing").as_uri())
+    said = home("develop", "github:1", "--here")
+    [run] = ask(postgres_url, "select state, attempts, error from runs")
+    assert (said.code, run["state"], run["attempts"]) == (3, "failed", 1)
+    assert run["error"] in said.out
+
+
 @pytest.mark.faults
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_stop_it(
     home: Bot, github: FakeGitHub, queue: None, postgres_url: str, clean_redis: str, tmp_path: Path

@@ -71,11 +71,8 @@ def is_literal(host: str) -> bool:
 
 def is_public(address: Address) -> bool:
     """Tell whether an IP address is one of the public internet."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return is_public(address.ipv4_mapped)
-        if any(address in network for network in TRANSLATED):
-            return False
+    if any(address in network for network in TRANSLATED):
+        return False
     return address.is_global and not address.is_multicast
 
 
