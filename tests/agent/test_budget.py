@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -391,6 +391,37 @@ async def test_a_cancelled_call_counts_as_what_was_reserved(engine, spender):
         await going
     assert await money(engine) == same(most(MODEL, request()))
     assert await rows(engine, "select assumed from usage") == [(True,)]
+
+
+@dataclass
+class Leaving:
+    """A store that goes away."""
+
+    engine: AsyncEngine
+    gone: bool = False
+
+    def begin(self) -> Any:
+        if self.gone:
+            raise ConnectionRefusedError
+        return self.engine.begin()
+
+
+async def test_a_cancellation_stays_one_when_the_store_is_away(engine, spender):
+    store, asked = Leaving(engine), asyncio.Event()
+
+    async def ask(_: Request) -> Reply:
+        store.gone = True
+        asked.set()
+        await asyncio.Event().wait()
+        return ANSWER
+
+    going = asyncio.create_task(budgeted(ask, store, spender, limits, "anthropic")(request()))
+    await asked.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    async with engine.begin() as db:
+        assert await assume(db, spender.run_id) == 1
 
 
 async def test_a_cancellation_while_it_is_settled_loses_nothing(engine, spender):
