@@ -213,4 +213,3 @@ async def is_ours(surroundings: Surroundings, github: Installation, home: Home, 
         key = (surroundings.settings.github_api_url, place.repository_id)
         LABELS[key] = (pushed, until, known)
     return label.lower() in known
-
