@@ -28,6 +28,7 @@ from models.tickets import PRIORITIES, TYPES
 LONGEST_TITLE, LONGEST_BODY = 256, 60_000
 LARGEST_NUMBER = 2**31 - 1
 NOT_RUNNING = "No run of #{number} is waiting or at work any more."
+ONE_OF_TWO = "Say one: the number of an issue that is there, or the title of a new one."
 
 Act = Callable[[Request, FormData], Awaitable[str | None]]
 """Does what a form asks for; returns a sentence about it, or raises `Refused`."""
@@ -182,12 +183,12 @@ async def add(request: Request, form: FormData) -> str | None:
         place = await own_repository(db, request, repository)
     told: dict[str, Any] = {"source": "page", "by_id": member.user_id, "by_login": None}
     there = (surroundings_of(request), member.organization_id, place)
-    if form.get("number"):
+    title = written(form, "title", LONGEST_TITLE)
+    if bool(form.get("number")) == bool(title):
+        raise Refused(ONE_OF_TWO)
+    if not title:
         ticket_id = await take(*there, issue_number(form), **told)
     else:
-        title = written(form, "title", LONGEST_TITLE)
-        if not title:
-            raise Refused("Give the number of an issue, or the title of a new one.")
         told |= {"type": chosen(form, "type", TYPES)}
         told |= {"priority": chosen(form, "priority", PRIORITIES)}
         ticket_id = await create(*there, title, written(form, "body", LONGEST_BODY), **told)

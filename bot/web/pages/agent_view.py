@@ -252,7 +252,8 @@ def road(run: Mapping[str, Any], visited: Iterable[str]) -> list[Stop]:
 
     What a run that has ended never came to is left out.
     """
-    seen, state, ended = {*visited, "queued"}, run["state"], run["state"] in ENDED
+    state, ended = run["state"], run["state"] in ENDED
+    seen = {*visited, "queued", state}
     planned = run["kind"] == "plan" or bool(seen.intersection(PLANNED))
     if run["started_at"]:
         seen.add("setup")

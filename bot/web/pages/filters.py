@@ -101,9 +101,9 @@ def usual_bucket(days: int) -> Bucket:
 async def repositories(db: AsyncConnection, organization_id: str) -> Repositories:
     """Return what an organisation can filter by."""
     bound = {"organization_id": organization_id}
-    named = (await db.execute(REPOSITORIES, bound)).tuples().all()
+    named = {row.id: row.full_name for row in await db.execute(REPOSITORIES, bound)}
     environments = (await db.execute(ENVIRONMENTS, bound)).scalars().all()
-    return Repositories(dict(list(named)), tuple(environments))
+    return Repositories(named, tuple(environments))
 
 
 async def chosen(

@@ -12,7 +12,14 @@
     });
   });
   sortable();
-  document.addEventListener("htmx:after:swap", sortable);
+  document.addEventListener("htmx:after:swap", (event) => {
+    sortable();
+    // What was written stays where it is refused; the sentence that says why stands below.
+    const form = event.detail.ctx.sourceElement;
+    if (!form.matches(".menu form")) return;
+    form.parentNode.open = false;
+    if (!document.querySelector("#answer .bad")) form.reset();
+  });
   // What comes in while something is dragged would take it out of the hand.
   document.addEventListener("htmx:before:swap", (event) => {
     if (document.querySelector(".sortable-chosen")) event.preventDefault();
