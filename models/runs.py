@@ -222,16 +222,36 @@ PUT_RUN = text("""
     returning id
 """)
 STOP = text(f"""
-    update runs
-       set stop_requested_at = coalesce(stop_requested_at, now()),
-           stop_requested_by = coalesce(stop_requested_by, :by),
-           state = case when state in ('queued', 'waiting_approval') then 'cancelled'
-                        else state end,
-           state_at = case when state in ('queued', 'waiting_approval') then now()
-                           else state_at end,
-           finished_at = case when state in ('queued', 'waiting_approval') then now() end
-     where id = :id and state not in {ENDED}
-    returning state
+    with asked as materialized (
+        select id, state in ('queued', 'waiting_approval') as waits from runs
+         where id = :id and state not in {ENDED} for update),
+    stopped as (
+        update runs r
+           set stop_requested_at = coalesce(stop_requested_at, now()),
+               stop_requested_by = coalesce(stop_requested_by, :by),
+               state = case when waits then 'cancelled' else state end,
+               state_at = case when waits then now() else state_at end,
+               finished_at = case when waits then now() end,
+               error = case when waits then 'Stopped' || coalesce(' by ' || :by, '') || '.'
+                            else error end
+          from asked where r.id = asked.id
+        returning r.id, r.ticket_id, r.organization_id, r.kind, r.state, r.error),
+    told as (
+        insert into run_steps (run_id, kind, name, detail)
+        select id, 'state', state, error from stopped where state = 'cancelled'),
+    followed as (
+        update tickets t set status = 'cancelled', updated_at = now(), closed_at = now()
+          from stopped s
+         where t.id = s.ticket_id and s.state = 'cancelled' and s.kind in ('develop', 'plan')
+           and t.status in ('open', 'in_progress') and t.auto_update_status),
+    errands as (
+        insert into jobs (organization_id, lane, name, key, arguments)
+        select s.organization_id, 'agent', name, name || ':' || s.id,
+               jsonb_build_object('run', s.id)
+          from stopped s cross join (values ('show_end'), ('tell_completion')) e(name)
+         where s.state = 'cancelled'
+            on conflict (key) where status = 'waiting' do nothing)
+    select state from stopped
 """)  # noqa: S608 - constants only
 APPROVE = text("""
     with approved as (

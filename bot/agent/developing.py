@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from bot import metrics
 from bot.agent.budget import budgeted
 from bot.agent.context import Asked, Said, compose
 from bot.agent.conversation import Ask, Block, Limits, Message, Outcome, Task, ToolResult, Used
@@ -49,8 +50,8 @@ async def develop(place: Place) -> RunState:
         outcome={
             "kind": outcome.kind,
             "words": place.redactor.redact(outcome.words),
-            "title": submitted.get("title"),
-            "question": outcome.words if outcome.kind == "asked" else None,
+            "title": place.redactor.redact(str(submitted.get("title") or "")),
+            "question": place.redactor.redact(outcome.words) if outcome.kind == "asked" else None,
         },
         summary=place.redactor.redact(str(submitted.get("summary") or outcome.words)),
         limits=list(dict.fromkeys([*place.run["limits"], *limits])),
@@ -94,10 +95,11 @@ def waiting(place: Place) -> Any:
 
 
 def counting(place: Place, ask: Ask) -> Ask:
-    """Return an ask that tells open pages of every answer."""
+    """Return an ask that counts every answer, and tells open pages of it."""
 
     async def asked(request: Any) -> Any:
         reply = await ask(request)
+        metrics.called(str(place.run["provider"]), reply.model, reply.usage, reply.cost_usd)
         await place.tell()
         return reply
 
@@ -108,7 +110,8 @@ def toolbox(place: Place) -> Toolbox:
     """Return the model's tools, over the sandbox of this run."""
 
     async def progress(items: Sequence[dict[str, Any]]) -> None:
-        await place.keep(checklist=list(items))
+        told = [{**each, "text": place.redactor.redact(str(each["text"]))} for each in items]
+        await place.keep(checklist=told)
 
     async def step(block: Block, result: ToolResult) -> None:
         await place.note(

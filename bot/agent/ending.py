@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy import text
 
 from bot.agent.board import Board
-from bot.agent.place import installed, rows_of
-from bot.agent.redact import Redactor, secrets_of
+from bot.agent.place import installed, redactor_of, rows_of
+from bot.agent.redact import Redactor
 from bot.clients.github import GitHubError, RateLimited
 from bot.live import publish
 from bot.surroundings import Surroundings
@@ -78,7 +78,9 @@ async def end(
 
     A run that has ended already stays as it is.
     """
-    redactor = Redactor(secrets_of(surroundings.settings))
+    async with surroundings.engine.connect() as db:
+        row = dict(await runs.run(db, run_id) or {})
+    redactor = await redactor_of(surroundings, str(row.get("organization_id")))
     error = redactor.redact(error) if error else None
     async with surroundings.engine.begin() as db:
         if not await runs.move(db, run_id, state, error):
@@ -110,6 +112,15 @@ def completion(row: dict[str, Any]) -> Job:
         arguments={"run": row["id"]},
         lane="agent",
     )
+
+
+async def show(surroundings: Surroundings, run_id: int) -> None:
+    """Bring the tracking comment of a run up to date, where nobody works on it."""
+    async with surroundings.engine.connect() as db:
+        row = await runs.run(db, run_id)
+    if row is not None:
+        redactor = await redactor_of(surroundings, row["organization_id"])
+        await shown(surroundings, dict(row), redactor)
 
 
 async def shown(surroundings: Surroundings, row: dict[str, Any], redactor: Redactor) -> None:

@@ -22,6 +22,7 @@ from bot.clients.github_work import repository_token
 from bot.live import publish
 from bot.settings import Settings
 from bot.surroundings import Surroundings
+from bot.vault import app_credentials
 from models import runs
 from models.deriving import Home, home_of
 from models.errors import Refused
@@ -101,6 +102,7 @@ class Place:
 
     async def note(self, kind: str, name: str, **more: Any) -> None:
         """Write down a step of the run, for people."""
+        name = self.redactor.redact(name)
         if more.get("detail"):
             more["detail"] = self.redactor.redact(more["detail"])
         async with self.surroundings.engine.begin() as db:
@@ -159,7 +161,7 @@ async def opened(surroundings: Surroundings, run: dict[str, Any]) -> AsyncIterat
         space = await held.enter_async_context(
             workspace(settings, run["id"], run["repository_id"], origin, owner=owner())
         )
-        redactor = Redactor(secrets_of(settings, *([token.get_secret_value()] if token else [])))
+        redactor = await redactor_of(surroundings, run["organization_id"], token)
         board = Board(surroundings, github, home, asked, redactor, int(run["id"]))
         place = Place(surroundings, run, asked, home, wishes, github, space, redactor, board)
         keeping = asyncio.create_task(board.keep())
@@ -168,6 +170,25 @@ async def opened(surroundings: Surroundings, run: dict[str, Any]) -> AsyncIterat
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def redactor_of(
+    surroundings: Surroundings, organization_id: str, *more: "SecretStr | None"
+) -> Redactor:
+    """Return what takes out every live secret: of the settings, of the vault, and those given.
+
+    A vault whose key was lost has none that could be told.
+    """
+    settings, vault = surroundings.settings, surroundings.vault
+    known: list[str | SecretStr | None] = [*more]
+    async with surroundings.engine.connect() as db:
+        with contextlib.suppress(Refused):
+            if app := await app_credentials(db, settings, vault):
+                known += [app.private_key, app.client_secret, *app.hook_secrets]
+        wishes = await agent_settings(db, organization_id)
+        with contextlib.suppress(Refused):
+            known += [vault.open(wishes.completion_secret)] if wishes.completion_secret else []
+    return Redactor(secrets_of(settings, *known))
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ import structlog
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.agent import ending
+from bot.clients.outward import checked_host, leads_here
 from bot.jobs import Surroundings, job
 from models import runs
 from models.errors import Refused
@@ -54,7 +56,14 @@ async def tell_completion(surroundings: Surroundings, claimed: ClaimedJob) -> No
     if not wishes.completion_url or body is None:
         return
     secret = surroundings.vault.open(wishes.completion_secret) if wishes.completion_secret else ""
-    await send(wishes.completion_url, body, secret)
+    here = leads_here(surroundings.settings.public_url)
+    await send(wishes.completion_url, body, secret, loopback=here)
+
+
+@job
+async def show_end(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Say on the tracking comment how a run ended that no worker held."""
+    await ending.show(surroundings, int(claimed.arguments["run"]))
 
 
 async def told(db: AsyncConnection, run_id: int) -> bytes | None:
@@ -68,15 +77,27 @@ async def told(db: AsyncConnection, run_id: int) -> bytes | None:
     return to_json({"event": "run.ended", "run": kept, "ticket": issue})
 
 
-async def send(url: str, body: bytes, secret: str) -> None:
-    """Post a signed body; raise `Refused` where it is not taken. Redirects are not followed."""
+async def send(url: str, body: bytes, secret: str, *, loopback: bool = False) -> None:
+    """Post a signed body; raise `Refused` where it is not taken. Redirects are not followed.
+
+    The host is looked up once and that very address is spoken to, so that a name cannot lead into
+    our own network on a second look.
+    """
     import httpx
 
     signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     headers = {"content-type": "application/json", SIGNATURE: signature}
+    address, *_ = await checked_host(url, loopback=loopback)
+    named = httpx.URL(url)
+    headers["host"] = named.netloc.decode()
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
-            answer = await client.post(url, content=body, headers=headers)
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            answer = await client.post(
+                named.copy_with(host=address),
+                content=body,
+                headers=headers,
+                extensions={"sni_hostname": named.host},
+            )
     except httpx.RequestError as error:
         raise Refused(f"{url} could not be reached: {type(error).__name__}") from None
     if not answer.is_success:
