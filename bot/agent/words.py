@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bot.agent.redact import harmless
+from bot.agent.redact import harmless, harmless_line
 
 MARKER = "<!-- veelocity:ticket:{ticket} -->"
 STATES = {
@@ -43,6 +43,7 @@ LIMITS = {
     "seconds": "the time",
 }
 MOST_FILES = 20
+MOST_ERROR = 3000
 
 
 def money(usd: Decimal | float | None) -> str:
@@ -97,9 +98,9 @@ def checklist(items: Iterable[Mapping[str, Any]], number: int) -> Iterator[str]:
         yield f"- [{'x' if item.get('done') else ' '}] {one_line(str(item.get('text')), number)}"
 
 
-def one_line(text: str, number: int) -> str:
+def one_line(text: str, number: int, most: int = 300) -> str:
     """Return words of the model as one harmless line."""
-    return harmless(" ".join(text.split())[:300], number)
+    return harmless(" ".join(text.split())[:most], number)
 
 
 def results(run: Mapping[str, Any], ticket: Mapping[str, Any]) -> Iterator[str]:
@@ -112,7 +113,7 @@ def results(run: Mapping[str, Any], ticket: Mapping[str, Any]) -> Iterator[str]:
     if run["limits"]:
         yield f"Limits reached: {', '.join(LIMITS.get(each, each) for each in run['limits'])}"
     if run["error"]:
-        yield one_line(run["error"], number)
+        yield one_line(run["error"], number, MOST_ERROR)
     question = (run["outcome"] or {}).get("question")
     if question:
         yield f"It asks: {one_line(question, number)} Answer here, then `/claude retry`."
@@ -145,7 +146,7 @@ def blocked(faults: Iterable[tuple[str, str]]) -> str:
 def title(submission: Mapping[str, Any] | None, ticket: Mapping[str, Any]) -> str:
     """Return the pull request's title."""
     told = (submission or {}).get("title") or ticket["title"]
-    return one_line(str(told), ticket["number"])[:200]
+    return harmless_line(str(told), ticket["number"]) or f"Resolve #{ticket['number']}"
 
 
 def commit_message(
