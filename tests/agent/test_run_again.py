@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.agent.run import Runs, develop_one
 from bot.agent.workspace import agent_home
+from bot.jobs import work
 from bot.settings import Settings, environment
 from models import runs
 from models.runs import WORKING
@@ -224,3 +225,17 @@ async def test_a_tree_that_was_lost_is_begun_again(desk: Opened, tmp_path: Path)
     (folder / "runs").rename(folder / "elsewhere")
     assert_once(here, issue, await here.develop())
     assert "working tree was lost" in str(model.bodies[2]["messages"][0]["content"])
+
+
+async def test_a_run_stopped_in_the_queue_says_so(desk: Opened):
+    here, _ = await desk(GOOD)
+    issue = await here.ticket()
+    (row,) = await here.ask("select id from runs")
+    async with here.engine.begin() as db:
+        await runs.stop(db, row["id"], "ada")
+    assert await here.status(issue) == "cancelled"
+    steps = await here.ask("select name, detail from run_steps")
+    assert steps == [{"name": "cancelled", "detail": "Stopped by ada."}]
+    while await work(here.surroundings, "agent", 4):
+        pass
+    assert "Stopped by ada." in here.board(issue)
