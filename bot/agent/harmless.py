@@ -83,8 +83,10 @@ def harmless_line(text: str, issue: int, most: int = 200) -> str:
 def inline(parts: Sequence[Part], *, issue: int, home: str) -> str:
     """Write a line: its words made plain, its code as code, its emphasis kept.
 
-    Emphasis is dropped where it takes something active apart.
+    Emphasis is dropped where it takes something active apart, and code in which nothing is seen.
     """
+    seen = [Part(part.kind, visible(part.value)) for part in parts]
+    parts = merged([part for part in seen if part.kind != "code" or part.value.strip()])
     if hides(parts):
         parts = merged([part for part in parts if part.kind != "mark"])
     made = ""

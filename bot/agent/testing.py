@@ -20,7 +20,7 @@ FAILURES = (
         r"^(?:FAILED|ERROR) (?P<name>\S[^\n]*?\.py(?:::[^\[\n]*?(?:\[.*?\](?= - |$))?)?)(?: - .*)?$"
     ),
     re.compile(r"^(?:FAIL|ERROR): (?P<name>\w[\w\[\]]* \([\w.<>]+\).*?)$"),
-    re.compile(r"^\s*not ok \d+(?: -)? (?P<name>(?!.*# (?:TODO|SKIP|todo|skip)).+)$"),
+    re.compile(r"^\s*not ok \d+(?: -)? (?P<name>(?!.*# (?i:todo|skip)).+)$"),
     re.compile(r"^\s*✖ (?P<name>(?!failing tests:).+)$"),
     re.compile(r"^\s*● (?P<name>(?!Console$).+)$"),
     re.compile(r"^\s*(?:FAIL|❯) {1,3}(?P<name>\S+\.\w+(?: > .+)?)$"),

@@ -231,6 +231,8 @@ HOSTILE = [
     "<a href=https://evil.example>x</a><script>x</script><!-- @everyone -->",
     "[^1]: @everyone\n\n[^1]",
     "&lt;img src=x&gt; &amp;#64;everyone",
+    "@<code></code>everyone clos<code> </code>es #9 ww<code></code>w.evil.example",
+    "@<code>&#8203;</code>everyone <code>&#8203;</code>`@x`",
 ]
 
 
@@ -244,7 +246,17 @@ def test_a_models_words_can_only_be_read(words: str) -> None:
 
 @pytest.mark.parametrize("words", [each for each in HOSTILE if "```" not in each])
 def test_the_test_above_sees_what_it_forbids(words: str) -> None:
-    still = ("@**everyone**", "&lt;img", "| a |", "`a` @x", "`<!--", "clo**ses**", "a ` b", "[^1]")
+    still = (
+        "@**everyone**",
+        "@<code>",
+        "&lt;img",
+        "| a |",
+        "`a` @x",
+        "`<!--",
+        "clo**ses**",
+        "a ` b",
+        "[^1]",
+    )
     if not words.startswith((*still, "    /", "> /", "\u200b", "\\@", "- ", "closes ")):
         assert acts(words)
 
