@@ -31,7 +31,7 @@ SAMPLE, SAMPLE_ZONE = "acme", "Europe/Berlin"
 
 WAITING = text("""
     select (select count(*) from deliveries where status in ('received', 'failed'))
-         + (select count(*) from jobs where status in ('waiting', 'running'))
+         + (select count(*) from jobs where lane = 'ingest' and status in ('waiting', 'running'))
 """)
 
 MEASURED_IN = text("""
