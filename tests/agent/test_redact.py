@@ -233,6 +233,7 @@ HOSTILE = [
     "&lt;img src=x&gt; &amp;#64;everyone",
     "@<code></code>everyone clos<code> </code>es #9 ww<code></code>w.evil.example",
     "@<code>&#8203;</code>everyone <code>&#8203;</code>`@x`",
+    "@&#8203;everyone clo&shy;ses #9 htt&ZeroWidthSpace;ps://evil.example",
 ]
 
 
