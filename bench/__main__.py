@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench [ingest|settle|metrics|start|sandbox|turns|all] [--quick]`.
+"""The benchmarks: `python -m bench [PART] [--quick]`; without a part all of them are run.
 
 They print figures and whether goals were met, and fail only where something is wrong, never where
 it is slow.
@@ -7,7 +7,7 @@ it is slow.
 import argparse
 import sys
 
-from bench import ingest, metrics, sandbox, settle, start, turns
+from bench import agent, ingest, metrics, sandbox, settle, start, turns
 from bench.report import machine, say
 from bench.stage import stage
 from models.errors import Refused
@@ -19,6 +19,7 @@ PARTS = {
     "start": start.run,
     "sandbox": sandbox.run,
     "turns": turns.run,
+    "agent": agent.run,
 }
 
 
