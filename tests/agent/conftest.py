@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from bot.agent.workspace import Origin, Workspace, agent_home, workspace
 from bot.settings import Settings
 from tests.agent.sandboxes import box as box
+from tests.agent.sandboxes import nap as nap
 
 FIRST = {
     "README.md": "# Adding\n",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -47,12 +48,18 @@ async def box() -> AsyncIterator[Sandbox]:
         yield Sandbox(work, tmp)
 
 
+@pytest.fixture
+def nap() -> str:
+    """How many seconds to sleep, for a command: no other process sleeps exactly as long."""
+    return f"300.{secrets.randbelow(10**9):09}"
+
+
 def running(words: str) -> list[int]:
     """Return the processes of this machine that have `words` among their arguments."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if words in path.read_bytes().decode(errors="replace").split("\0"):
+            if words in path.read_bytes().decode(errors="replace"):
                 found.append(int(path.parent.name))
         except OSError:
             continue

@@ -108,25 +108,27 @@ async def test_a_command_is_stopped_when_its_time_is_over(box: Sandbox) -> None:
     assert result.output == "begun\nIt was stopped after 1 seconds."
 
 
-async def test_nothing_survives_the_end_of_a_command(box: Sandbox) -> None:
-    result = await box.run("(setsid sleep 300.11 >/dev/null 2>&1 &); setsid sleep 300.11 & echo on")
+async def test_nothing_survives_the_end_of_a_command(box: Sandbox, nap: str) -> None:
+    result = await box.run(f"(setsid sleep {nap} >/dev/null 2>&1 &); setsid sleep {nap} & echo on")
     assert result.output == "on\n"
-    assert await eventually(lambda: not running("300.11"))
+    assert await eventually(lambda: not running(nap))
 
 
-async def test_nothing_survives_the_deadline(box: Sandbox) -> None:
-    daemons = "for i in 1 2 3; do (setsid nohup sleep 300.12 >/dev/null 2>&1 &); done; sleep 300.12"
+async def test_nothing_survives_the_deadline(box: Sandbox, nap: str) -> None:
+    daemons = f"for i in 1 2; do (setsid nohup sleep {nap} >/dev/null 2>&1 &); done; sleep {nap}"
     assert (await box.run(daemons, seconds=1)).timed_out
-    assert await eventually(lambda: not running("300.12"))
+    assert await eventually(lambda: not running(nap))
 
 
-async def test_a_cancelled_command_is_killed(box: Sandbox) -> None:
-    task = asyncio.create_task(box.run("trap '' TERM; (setsid sleep 300.13 &); sleep 300.13"))
-    assert await eventually(lambda: len(running("300.13")) == 2)
+async def test_a_cancelled_command_is_killed(box: Sandbox, nap: str) -> None:
+    task = asyncio.create_task(
+        box.run(f"trap '' TERM; (setsid sleep {nap} &); touch up; sleep {nap}")
+    )
+    assert await eventually((box.work / "up").exists)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
-    assert await eventually(lambda: not running("300.13"))
+    assert await eventually(lambda: not running(nap))
 
 
 WORKER = """
@@ -134,18 +136,21 @@ import asyncio, sys
 from pathlib import Path
 from bot.agent.sandbox import Sandbox
 box = Sandbox(Path(sys.argv[1]), Path(sys.argv[2]))
-asyncio.run(box.run("(setsid sleep 300.14 &); sleep 300.14"))
+asyncio.run(box.run(f"(setsid sleep {sys.argv[3]} &); touch up; sleep 300"))
 """
 
 
-async def test_nothing_survives_a_killed_worker(box: Sandbox) -> None:
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, box.work, box.tmp)
+async def test_nothing_survives_a_killed_worker(box: Sandbox, nap: str) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, box.work, box.tmp, nap
+    )
     try:
-        assert await eventually(lambda: bool(running("300.14")))
+        assert await eventually((box.work / "up").exists)
+        assert running(nap)
     finally:
         worker.kill()
         await worker.wait()
-    assert await eventually(lambda: not running("300.14"))
+    assert await eventually(lambda: not running(nap))
 
 
 async def test_runs_do_not_share_their_count_of_processes(box: Sandbox) -> None:
