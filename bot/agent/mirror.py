@@ -26,6 +26,7 @@ async def make_bare(folder: Path, borrowed: Path | None = None) -> Place:
         return place
     private(folder)
     await git(place, "init", "--quiet", "--bare", "--template=")
+    await git(place, "config", "pack.window", "0")  # the sandbox's clone: fast, not small
     finish(folder, borrowed)
     return place
 
