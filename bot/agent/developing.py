@@ -1,5 +1,6 @@
 """The states in which the model works: planning and developing."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -305,4 +306,4 @@ async def composed(place: Place) -> tuple[str, str]:
         plan=place.run["plan"],
         similar=tuple(similar),
     )
-    return compose(template, asked, place.told)
+    return await asyncio.to_thread(compose, template, asked, place.told)

@@ -185,7 +185,13 @@ def body(
 
 def what_and_why(run: Mapping[str, Any], ticket: Mapping[str, Any]) -> str:
     """Return the model's own summary, made harmless."""
-    return harmless(run["summary"] or ticket["title"], ticket["number"])
+    return harmless(run["summary"] or ticket["title"], ticket["number"], home=home_of(ticket))
+
+
+def home_of(ticket: Mapping[str, Any]) -> str:
+    """Return the repository's address, as the issue's own has it; empty where that is not known."""
+    home, found, _ = (ticket.get("url") or "").rpartition("/issues/")
+    return home if found else ""
 
 
 def why_draft(run: Mapping[str, Any], ticket: Mapping[str, Any]) -> Iterator[str]:
@@ -212,6 +218,7 @@ def evidence(run: Mapping[str, Any]) -> str:
         f"| {outcome_of(told.get('result'))} |",
     ]
     said = [f"**Tests: {VERDICTS.get(run['verdict'], run['verdict'])}**", "\n".join(rows)]
+    said += [f"- {cell(each)}" for each in told.get("notes") or ()]
     new = told.get("new_failures") or []
     if new:
         said.append("New failures: " + ", ".join(f"`{cell(name)}`" for name in new[:MOST_FILES]))

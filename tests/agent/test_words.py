@@ -172,3 +172,21 @@ def test_the_commit_names_issue_and_coauthor():
 )
 def test_durations(seconds, said):
     assert words.length(seconds) == said
+
+
+def test_a_link_into_the_repository_stays_one_and_others_do_not():
+    ticket = TICKET | {"url": "https://github.com/acme/adding/issues/12"}
+    mine = "https://github.com/acme/adding/blob/main/add.py"
+    said = words.body(
+        run(summary=f"See [add]({mine}) and [that](https://evil.example/x)."),
+        ticket,
+        "u",
+        template=None,
+    )
+    assert f"]({mine})" in said
+    assert "](https://evil.example" not in said
+
+
+def test_what_the_evidence_leaves_open_is_said():
+    told = {"command": "make test", "notes": ["Fewer tests were run than on the base: 1."]}
+    assert "- Fewer tests were run" in body(verdict="passed", evidence=told)
