@@ -35,14 +35,15 @@ def routes() -> list[Route]:
 
 
 async def models(request: Request) -> Response:
-    """List the one model there is."""
+    """List the models that the demo's settings name; whoever is asked, the script answers."""
     listed = [
         {
             "type": "model",
-            "id": "claude-sonnet-5-5",
+            "id": name,
             "display_name": "Scripted, for the demo",
             "created_at": "2026-01-01T00:00:00Z",
         }
+        for name in ("claude-sonnet-5-5", "claude-opus-5-5")
     ]
     return JSONResponse({"data": listed, "has_more": False, "first_id": None, "last_id": None})
 

@@ -6,7 +6,7 @@
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from bot.sample import desk, desk_api, scripted, shipping
@@ -33,8 +33,12 @@ def stand_in(settings: Settings) -> Starlette:
         await desk_api.ask_for_work(counter, develop="develop" in request.query_params)
         return Response(status_code=204)
 
+    async def hook(request: Request) -> Response:
+        return JSONResponse({"url": counter.webhook, "content_type": "json", "insecure_ssl": "0"})
+
     return Starlette(
         routes=[
+            Route("/app/hook/config", hook),
             Route("/demo/ask", ask, methods=["POST"]),
             Mount("/anthropic", routes=scripted.routes()),
             *desk_api.routes(counter),
