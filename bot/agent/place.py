@@ -130,6 +130,11 @@ class Place:
         with contextlib.suppress(RedisError, OSError):
             await publish(self.surroundings.redis, self.home.organization_id, "run", *more)
 
+    async def renew_token(self) -> None:
+        """Take a new token for git: the one the run began with lasts an hour."""
+        token = await git_token(self.settings, self.github, self.home)
+        self.space.origin = Origin(self.space.origin.url, token)
+
     async def refresh(self) -> None:
         """Read the run again: calls of the model have changed its figures."""
         async with self.surroundings.engine.connect() as db:

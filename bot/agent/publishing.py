@@ -81,6 +81,7 @@ def coauthor(run: dict[str, Any]) -> str | None:
 
 async def push(place: Place, sha: str) -> None:
     """Push to the ticket's branch, unless somebody else pushed to it since the run began."""
+    await place.renew_token()
     branch = place.run["branch"]
     stands = await place.space.remote_head(branch)
     if stands == sha:

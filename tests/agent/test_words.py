@@ -183,8 +183,8 @@ def test_a_link_into_the_repository_stays_one_and_others_do_not():
         "u",
         template=None,
     )
-    assert f"]({mine})" in said
-    assert "](https://evil.example" not in said
+    assert f"({mine})" in said
+    assert "`https://evil.example/x`" in said
 
 
 def test_what_the_evidence_leaves_open_is_said():
