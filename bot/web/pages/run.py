@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -26,7 +27,7 @@ from models.tickets import ticket
 
 ONE = "x.id = :id and x.organization_id = :organization_id"
 LATEST_STEPS, STEP_CHARACTERS = 40, 1600
-ALL_STEPS, WHOLE_CHARACTERS = 1000, 12_000
+ALL_STEPS, WHOLE_CHARACTERS = 500, 4000
 LATEST_CALLS = 100
 PAGE_MESSAGES, LONGEST_BLOCK, SHORT_BLOCK = 25, 20_000, 900
 
@@ -35,7 +36,7 @@ PAGE_MESSAGES, LONGEST_BLOCK, SHORT_BLOCK = 25, 20_000, 900
 async def run(request: Request) -> Response:
     """`GET /agent/runs/{id}`: the whole page, or the part of it that changes.
 
-    `?steps=all` shows every step, and more of what commands said.
+    `?steps=all` shows all steps, and more of what commands said; that page stands still.
     """
     return await screen(request)
 
@@ -65,7 +66,7 @@ async def figures(request: Request) -> dict[str, Any]:
             "ticket": dict(await ticket(db, found["ticket_id"]) or {}),
             **await happened(db, found["id"], everything=everything),
         }
-    told = redacted(request.app.state.settings, told)
+    told = await run_in_threadpool(redacted, request.app.state.settings, told)
     return {
         "view": view,
         "may_manage": member.may("manager"),
@@ -122,11 +123,12 @@ async def messages(request: Request) -> Response:
         found = await own_run(db, request)
         position = -1 if after is None else min(after, 2**31 - 1)
         rows = await asked.messages_after(db, found["id"], position, PAGE_MESSAGES + 1)
-    shown = redacted(request.app.state.settings, [dict(row) for row in rows[:PAGE_MESSAGES]])
+    kept = (found, [dict(row) for row in rows[:PAGE_MESSAGES]])
+    found, shown = await run_in_threadpool(redacted, request.app.state.settings, kept)
     return page(
         request,
         "run_messages.html",
-        run=redacted(request.app.state.settings, found),
+        run=found,
         messages=[message | {"blocks": blocks(message["content"])} for message in shown],
         following=shown[-1]["position"] if len(rows) > PAGE_MESSAGES else None,
         first=after is None,
