@@ -33,7 +33,7 @@ async def validate(place: Place) -> RunState:
     """Run the tests on the base and on the result; new failures go back to the model."""
     changes = await place.space.changes(place.run["base_sha"])
     await place.keep(changes=listed(changes))
-    if not changes.files:
+    if not changes.files and not changes.faults:
         return nothing_changed(place)
     evidence = await evidence_of(place, changes)
     rounds = int(place.run["evidence"].get("rounds") or 0)

@@ -50,6 +50,12 @@ def run_folder(home: Path, run_id: int) -> Path:
     return folder
 
 
+async def forget_run(settings: Settings, run_id: int) -> None:
+    """Delete the folders of a run that has ended; what it made is on its branch, or not wanted."""
+    for found in list((agent_home(settings) / "runs").glob(f"{int(run_id)}-*")):
+        await removed(found)
+
+
 def private(folder: Path) -> Path:
     """Make a folder that only we may enter, where it is missing."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import metrics
 from bot.agent import ending
+from bot.agent.folders import forget_run
 from bot.agent.place import Place, opened
 from bot.agent.preparing import read_instructions
 from bot.agent.retiring import warn_of_retiring_models
@@ -159,8 +160,10 @@ async def let_go(surroundings: Surroundings, run_id: int) -> None:
 
 
 async def counted(surroundings: Surroundings, run_id: int, seconds: float) -> None:
-    """Count a run that has ended, for Prometheus."""
+    """Count a run that has ended, for Prometheus, and delete its folders."""
     async with surroundings.engine.connect() as db:
         ended = await runs.run(db, run_id)
     if ended and ended["state"] in ENDED:
         metrics.ran(ended["state"], seconds, ended["cost_usd"])
+        with contextlib.suppress(Refused):
+            await forget_run(surroundings.settings, run_id)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.agent.workspace import agent_home
 from bot.settings import Settings
 from models import runs
 from tests.agent.conftest import plain_git
@@ -321,3 +322,21 @@ async def test_words_without_submitting_end_the_run_with_what_is_there(desk: Ope
     run = await here.develop()
     assert run["state"] == "done"
     assert len(here.pulls()) == 1
+
+
+async def test_the_folders_of_a_run_that_ended_are_deleted(desk: Opened):
+    here, _ = await desk(GOOD)
+    await here.ticket()
+    await here.develop()
+    folder = agent_home(here.surroundings.settings)
+    assert list((folder / "runs").iterdir()) == []
+    assert list((folder / "mirrors").glob("*.git"))
+
+
+async def test_a_nested_repository_alone_is_held_back(desk: Opened):
+    nested = "mkdir inner && cd inner && git init -q . && touch f && git add f && git commit -qm x"
+    here, _ = await desk((bash(nested), SUBMIT))
+    issue = await here.ticket()
+    run = await here.develop()
+    assert run["state"] == "blocked", run["error"]
+    assert "inner" in here.board(issue)
