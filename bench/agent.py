@@ -37,6 +37,7 @@ GOAL_ADDED_SHARE = 0.01
 LABELS, QUICK_LABELS = 7, 2
 HISTORY_MB, QUICK_HISTORY_MB = 1000, 50
 BLOB_MB = 10
+LATELY = 30
 TURNS = 6
 THINKING_SECONDS = 0.5
 RUNNING_SECONDS = 600.0
@@ -227,7 +228,10 @@ def environment(on: Stage, github: FakeGitHub, model_url: str) -> dict[str, str]
 
 
 def make_repository(bare: Path, history_mb: int) -> None:
-    """Make a repository whose history has so many megabytes that cannot be compressed."""
+    """Make a repository whose history has so many megabytes that cannot be compressed.
+
+    Its latest commits are small ones, as commits usually are.
+    """
     bare.mkdir(parents=True)
     git = ["git", "-c", "core.compression=0", "-C", str(bare)]
     subprocess.run([*git, "init", "-q", "--bare", "-b", "main"], check=True)
@@ -235,7 +239,8 @@ def make_repository(bare: Path, history_mb: int) -> None:
     assert process.stdin is not None
     for number in range(history_mb // BLOB_MB):
         process.stdin.write(commit(number, {"data.bin": os.urandom(BLOB_MB * 10**6)}))
-    process.stdin.write(commit(history_mb // BLOB_MB, FILES))
+    for number in range(LATELY):
+        process.stdin.write(commit(10**6 + number, {**FILES, "news.md": b"%d\n" % number}))
     process.stdin.close()
     assert process.wait() == 0, "git fast-import failed"
 

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from bench.agent import FILES, make_repository
 from bench.bodies import PULL_REQUEST_BYTES, PUSH_BYTES, in_turn
 from bench.stage import ROOT, ask, stage
 from bot.embedded import postgres_folder, redis_binary, socket_folder
@@ -20,7 +22,7 @@ def test_every_part_runs() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,3 +47,12 @@ def test_bodies_are_as_large_as_those_of_github() -> None:
     sizes = {"push": PUSH_BYTES, "pull_request": PULL_REQUEST_BYTES}
     for event, body in in_turn(story().deliveries, pairs=2):
         assert abs(len(body) - sizes[event]) < 500
+
+
+def test_a_large_history_is_made_of_what_cannot_be_compressed(tmp_path: Path) -> None:
+    bare = tmp_path / "large.git"
+    make_repository(bare, 20)
+    size = sum(path.stat().st_size for path in (bare / "objects").rglob("*") if path.is_file())
+    assert 20e6 < size < 21e6
+    listed = subprocess.check_output(["git", "-C", bare, "ls-tree", "-r", "--name-only", "main"])
+    assert set(listed.decode().split()) == {*FILES, "data.bin", "news.md"}
