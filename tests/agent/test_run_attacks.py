@@ -99,9 +99,9 @@ async def test_8_what_is_planted_in_the_trees_git_does_nothing_on_the_host(
     mark.unlink()
     await here.ticket()
     run = await here.develop()
+    assert not mark.exists()
     assert run["state"] == "done", run["error"]
     assert "a + b" in here.origin.show(run["branch"], "add.py")
-    assert not mark.exists()
 
 
 NESTED = {
