@@ -9,14 +9,21 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+RUN = "the latest run"
 SHOTS = (
     ("delivery-light", "/delivery?period=90", "light", WIDE, False),
     ("delivery-dark", "/delivery?period=90", "dark", WIDE, False),
     ("delivery-390", "/delivery?period=30", "light", PHONE, True),
     ("explain", "/delivery/explain/change-lead-time?period=30", "light", WIDE, False),
+    ("agent-light", "/agent", "light", WIDE, True),
+    ("agent-dark", "/agent", "dark", WIDE, True),
+    ("agent-390", "/agent", "light", PHONE, True),
+    ("run-light", RUN, "light", WIDE, True),
+    ("run-dark", RUN, "dark", WIDE, True),
+    ("run-390", RUN, "dark", PHONE, True),
     ("deliveries", "/deliveries", "light", WIDE, False),
     ("deliveries-390", "/deliveries", "dark", PHONE, False),
 )
@@ -33,6 +40,15 @@ def signed_in(browser: Browser, link: str) -> BrowserContext:
     return context
 
 
+def open_shot(page: Page, address: str, path: str) -> None:
+    """Open a path, or the page of the run under way, else of the one that ended last."""
+    page.goto(address + ("/agent" if path == RUN else path))
+    if path == RUN:
+        first = page.locator("a[href^='/agent/runs/']").first
+        page.goto(address + str(first.get_attribute("href")))
+    page.wait_for_timeout(400)
+
+
 def main(link: str, folder: Path) -> None:
     """Take every screenshot."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -46,8 +62,7 @@ def main(link: str, folder: Path) -> None:
             page = context.new_page()
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             page.set_viewport_size({"width": size["width"], "height": size["height"]})
-            page.goto(address + path)
-            page.wait_for_timeout(400)
+            open_shot(page, address, path)
             page.screenshot(path=folder / f"{name}.png", full_page=whole)
             page.close()
 

@@ -141,6 +141,7 @@ async def test_tickets_of_another_organisation_are_not_there(screens: World) -> 
     browser = await screens.signed_in("manager")
     markup = await shown(browser)
     assert "Theirs alone" not in markup
+    assert "0 runs under way · 0 tickets open" in words(markup)
     assert f"/agent/runs/{run}" not in markup
     assert "$13" not in markup
     for path, form in FORMS.items():
