@@ -66,8 +66,8 @@ printf '#!/bin/sh\\ntouch {mark}\\n' > .git/evil && chmod 755 .git/evil
 for hook in pre-commit post-commit pre-push post-checkout post-index-change reference-transaction
 do cp .git/evil .git/hooks/$hook; done
 mkdir -p .git/info; echo '* filter=evil diff=evil' > .git/info/attributes
-evil=$PWD/.git/evil
-git config core.hooksPath "$PWD/.git/hooks"
+evil=.git/evil
+git config core.hooksPath .git/hooks
 git config filter.evil.clean "$evil"
 git config filter.evil.smudge "$evil"
 git config diff.evil.command "$evil"
@@ -75,7 +75,6 @@ git config diff.external "$evil"
 git config credential.helper "!$evil"
 git config core.sshCommand "$evil"
 git config core.fsmonitor "$evil"
-echo changed >> add.py
 """
 
 
@@ -93,7 +92,7 @@ async def test_8_what_is_planted_in_the_trees_git_does_nothing_on_the_host(
     folder.mkdir(mode=0o777)
     mark = folder / "mark"
     planted = PLANTED.format(mark=mark)
-    here, _ = await desk((bash(planted), bash("git checkout -q add.py"), MEND, SUBMIT))
+    here, _ = await desk((MEND, bash(planted), SUBMIT))
     plain_status(here, planted, tmp_path / "hostile")
     assert mark.exists(), "the attack does not work at all"
     mark.unlink()
