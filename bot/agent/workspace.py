@@ -228,7 +228,8 @@ class Workspace:
         own = self.own / f"index-{number}"
         folder.mkdir(mode=0o711)
         try:
-            await self.clone(Place(self.own / "git", folder / "tree", own), commit, folder / "tmp")
+            place = Place(self.own / "git", folder / "tree", own)
+            await self.clone(place, commit, folder / "tmp", depth=1)
             yield folder / "tree", folder / "tmp"
         finally:
             own.unlink(missing_ok=True)
