@@ -61,6 +61,11 @@ VERDICTS: Mapping[str, Said] = {
 }
 
 KINDS = {"plan": "plan", "review": "on a review", "checks": "on failing checks"}
+TOOLS = {
+    "report_progress": "reports its progress",
+    "submit": "hands the work in",
+    "ask_people": "asks people",
+}
 FILES = {"A": "new ", "D": "deleted ", "T": "another type "}
 LIMITS = {
     "usd": "the budget of this run",
@@ -297,7 +302,7 @@ def step(row: Mapping[str, Any]) -> Step:
     return Step(
         id=row["id"],
         kind=kind,
-        title=said.words if said else row["name"],
+        title=said.words if said else TOOLS.get(row["name"], row["name"]),
         told=row["detail"] or None,
         icon=said.icon if said else tone or "same",
         tone=said.kind if said else tone,

@@ -191,6 +191,7 @@ def test_the_last_exit_status_counts() -> None:
     }
     assert step(row).code == "2"
     assert step(row | {"ok": True}).code is None
+    assert step(row | {"name": "submit"}).title == "hands the work in"
 
 
 async def test_a_run_is_stopped_on_its_page(screens: World) -> None:
