@@ -33,6 +33,7 @@ LOOK_SECONDS = 0.5
 BEAT_SECONDS = 2.0
 REST_SECONDS = 5.0
 
+Last = tuple[RunState, str | None]
 State = Callable[[Place], Awaitable[RunState]]
 ORDER: dict[str, State] = {
     RunState.SETUP: set_up,
@@ -113,6 +114,8 @@ async def carry(surroundings: Surroundings, claimed: dict[str, Any]) -> None:
             await ending.stopped(surroundings, run_id)
         elif not going.cancelled() and (error := going.exception()):
             await ending.failed(surroundings, run_id, error)
+        elif not going.cancelled() and (last := going.result()):
+            await ending.end(surroundings, run_id, *last)
     except asyncio.CancelledError:
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
@@ -124,8 +127,11 @@ async def carry(surroundings: Surroundings, claimed: dict[str, Any]) -> None:
     await counted(surroundings, run_id, time.monotonic() - started)
 
 
-async def through(surroundings: Surroundings, claimed: dict[str, Any]) -> None:
-    """Go through the states of a run until one of them is its last, or waits for people."""
+async def through(surroundings: Surroundings, claimed: dict[str, Any]) -> Last | None:
+    """Go through the states of a run; return its last one and why, None where it waits for people.
+
+    Its end is not said in here: the watch takes a run that has ended for one that was lost.
+    """
     if claimed["attempts"] > TRIES:
         raise Refused(f"Its worker ended {TRIES} times while it ran, so it was given up.")
     async with opened(surroundings, claimed) as place:
@@ -134,13 +140,13 @@ async def through(surroundings: Surroundings, claimed: dict[str, Any]) -> None:
         while place.state in ORDER:
             following = await ORDER[place.state](place)
             if following in ENDED:
-                await ending.end(surroundings, place.id, following, place.why)
-                return
+                return following, place.why
             await place.move(following)
         await place.board.show()
+    return None
 
 
-async def watched(surroundings: Surroundings, run_id: int, going: asyncio.Task[None]) -> str:
+async def watched(surroundings: Surroundings, run_id: int, going: asyncio.Task[Any]) -> str:
     """Keep a run's lease; end its work when somebody asked for that, or when it is not ours."""
     while True:
         with contextlib.suppress(SQLAlchemyError, OSError):
