@@ -1,5 +1,6 @@
 """The states that judge the work: the repository's own tests, and the gate."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,8 @@ from models.runs import RunState
 log = structlog.get_logger()
 
 ROUNDS = 3
+MOST_PATCH_BYTES = 6_000_000
+LIVE_SECRET = "it holds a live secret of this Veelocity"
 NOTHING = "The run ended without a change."
 FAILURES = (
     "The tests were run on your result, in a fresh process, by us. They fail where they passed on "
@@ -150,6 +153,12 @@ def answer(last: Message, words: str) -> Message:
     }
 
 
+async def holds_a_live_secret(place: Place, changes: Changes) -> bool:
+    """Tell whether a diff has a secret of this Veelocity in it, in any form that is known."""
+    patch = await place.space.patch(changes.base, changes.tree, MOST_PATCH_BYTES, context=0)
+    return await asyncio.to_thread(place.redactor.redact, patch) != patch
+
+
 async def gate(place: Place) -> RunState:
     """Let a diff leave, or say which files must not."""
     changes = await place.space.changes(place.run["base_sha"])
@@ -159,8 +168,11 @@ async def gate(place: Place) -> RunState:
         protected=place.configuration.protected,
         allowed=place.ticket["allowed_paths"],
     )
-    if verdict.faults:
-        place.why = words.blocked((each.path, each.why) for each in verdict.faults)
+    faults = [(each.path, each.why) for each in verdict.faults]
+    if not faults and await holds_a_live_secret(place, changes):
+        faults = [("the diff", LIVE_SECRET)]
+    if faults:
+        place.why = words.blocked(faults)
         await place.note("note", "gate", detail=place.why, ok=False)
         return RunState.BLOCKED
     kept = {**listed(changes), "weakened": list(verdict.weakened_tests)}

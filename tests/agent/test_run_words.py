@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from bot.vault import AppCredentials, store_app_credentials
 from tests.agent.conftest import plain_git
-from tests.agent.runs import LOOK, MEND, ORGANIZATION, Desk, Opened, bash
+from tests.agent.runs import LOOK, MEND, ORGANIZATION, SUBMIT, Desk, Opened, bash
 from tests.agent.runs import desk as desk
 from tests.fakes.anthropic import calls
 
@@ -135,3 +135,12 @@ async def test_14_images_mentions_and_foreign_closings_do_nothing(desk: Opened):
     assert shown.count(f"Fixes #{issue.number}") == 1
     assert shown.count("<!-- veelocity:ticket") == 1
     assert run["cost_usd"] > Decimal(0)
+
+
+async def test_a_live_secret_in_a_file_is_held_back(desk: Opened):
+    here, _ = await desk((bash(f"echo '{KEY[::-1]}' > notes.txt"), SUBMIT))
+    issue = await here.ticket()
+    run = await here.develop()
+    assert run["state"] == "blocked"
+    assert "live secret" in here.board(issue)
+    assert set(here.origin.branches()) == {"refs/heads/main"}
