@@ -132,7 +132,11 @@ def test_a_ticket_is_dragged_to_its_place(
     page.mouse.move(grip["x"] + 5, grip["y"] + 5)
     page.mouse.down()
     page.mouse.move(grip["x"] + 5, first["y"] + 30, steps=8)
-    page.mouse.move(grip["x"] + 5, first["y"] + 4, steps=4)
+    for step in range(60):
+        page.mouse.move(grip["x"] + 5 + step % 3, first["y"] + 4 + step % 5)
+        if "#44" in queue(page).nth(0).inner_text():
+            break
+        page.wait_for_timeout(50)
     with page.expect_response("**/order"):
         page.mouse.up()
     expect(queue(page).nth(0)).to_contain_text("#44")
