@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 ROUNDS = 3
 MOST_PATCH_BYTES = 6_000_000
-LIVE_SECRET = "it holds a live secret of this Veelocity"
+LEAKS = "it holds a live secret of this Veelocity"
 NOTHING = "The run ended without a change."
 FAILURES = (
     "The tests were run on your result, in a fresh process, by us. They fail where they passed on "
@@ -170,7 +170,7 @@ async def gate(place: Place) -> RunState:
     )
     faults = [(each.path, each.why) for each in verdict.faults]
     if not faults and await holds_a_live_secret(place, changes):
-        faults = [("the diff", LIVE_SECRET)]
+        faults = [("the diff", LEAKS)]
     if faults:
         place.why = words.blocked(faults)
         await place.note("note", "gate", detail=place.why, ok=False)

@@ -117,7 +117,8 @@ class Task:
 
     `messages` begin with the request and grow; on a resumed run they are what was said before.
     `fallback` is the model asked once, in a fresh conversation, when the first one refuses.
-    `begin_again` is told when a fresh conversation begins (with its first message).
+    `begin_again` is told when a fresh conversation begins (with its first message), `moved` which
+    model goes on from then.
     """
 
     model: str
@@ -128,6 +129,7 @@ class Task:
     keep: Keep
     fallback: str | None = None
     begin_again: Keep | None = None
+    moved: Callable[[str], Awaitable[None]] | None = None
     used: Used = field(default_factory=Used)
     resumed: bool = False
 

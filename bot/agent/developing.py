@@ -198,6 +198,9 @@ class Transcript:
             await keep(system_message(self.system))
             await keep(message)
 
+        async def moved(model: str) -> None:
+            await place.keep(model=model)
+
         settings = place.settings
         return Task(
             model=str(place.run["model"]),
@@ -208,6 +211,7 @@ class Transcript:
             keep=keep,
             fallback=fallback_of(place),
             begin_again=begin_again,
+            moved=moved,
             used=await used_so_far(place),
             resumed=self.resumed,
         )

@@ -200,6 +200,8 @@ async def refused(talk: Talk, reply: Reply) -> Outcome | None:
     first = joined(task.messages)[0]
     note = words(TAKEN_OVER) if len(task.messages) > 1 else []
     talk.model, talk.circles = str(task.fallback), Circles()
+    if task.moved:
+        await task.moved(talk.model)
     await talk.begin_again([{**first, "content": [*first["content"], *note]}])
     return None
 

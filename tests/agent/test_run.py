@@ -305,6 +305,7 @@ async def test_a_refusal_moves_on_to_the_other_model(desk: Opened):
     run = await here.develop()
     assert run["state"] == "done", run["error"]
     assert [body["model"] for body in model.bodies[:2]] == ["claude-sonnet-5-5", "claude-opus-5-5"]
+    assert run["model"] == "claude-opus-5-5"
 
 
 async def test_a_run_that_nobody_may_do_is_not_claimed_twice(desk: Opened):
