@@ -15,6 +15,7 @@ from bot.web.api.redacting import redacted
 from bot.web.api.run_answers import told_of_runs
 from bot.web.auth import Member, require
 from bot.web.pages import agent_view as view
+from bot.web.pages import run_view
 from bot.web.pages.agent_actions import called, noted, tell
 from bot.web.pages.deliveries import asked_id
 from bot.web.pages.delivery import engine
@@ -69,16 +70,17 @@ async def figures(request: Request) -> dict[str, Any]:
     told = await run_in_threadpool(redacted, request.app.state.settings, told)
     return {
         "view": view,
+        "shown": run_view,
         "may_manage": member.may("manager"),
         "everything": everything,
         "ended": found["state"] in ENDED,
         "said_state": view.said_state(found["state"]),
         "verdict": view.said_verdict(found["verdict"]),
-        "road": view.road(found, told["states"]),
-        "tests": view.tests(told["run"]["evidence"]),
-        "diff": view.diff(told["run"]["changes"]),
+        "road": run_view.road(found, told["states"]),
+        "tests": run_view.tests(told["run"]["evidence"]),
+        "diff": run_view.diff(told["run"]["changes"]),
         **told,
-        "steps": [view.step(row) for row in told["steps"]],
+        "steps": [run_view.step(row) for row in told["steps"]],
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.web.pages import agent_actions, agent_view
-from bot.web.pages.agent_view import road
+from bot.web.pages.run_view import road
 from models.agent_pages import Taken
 from models.budgets import Limit
 from models.runs import RunState

@@ -8,7 +8,7 @@ import pytest
 
 from bot.web.api import redacting
 from bot.web.pages import run as pages
-from bot.web.pages.agent_view import step
+from bot.web.pages.run_view import step
 from tests.agent_rows import add_message, add_run, add_step, add_ticket
 from tests.web.conftest import World
 from tests.web.pages.screens import planted, with_screens
