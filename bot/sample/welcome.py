@@ -67,12 +67,21 @@ async def ask_for_work(settings: Settings) -> None:
     for lack in missing:
         typer.echo(f"No ticket is developed here: {lack.what} {lack.mend}")
     asked = {} if missing else {"develop": "1"}
-    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
-        await client.post(f"{settings.github_api_url}/demo/ask", params=asked)
+    await until(lambda: asked_for(settings, asked), "the stand-in for GitHub did not start")
     if not missing:
         typer.echo(
             f"A ticket is being developed now, by a scripted model: {settings.public_url}/agent"
         )
+
+
+async def asked_for(settings: Settings, asked: dict[str, str]) -> bool:
+    """Have the stand-in for GitHub label its issues; False while it does not answer."""
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
+            await client.post(f"{settings.github_api_url}/demo/ask", params=asked)
+    except httpx.ConnectError:
+        return False
+    return True
 
 
 async def measure_at_home(db: AsyncConnection, login: str) -> None:

@@ -22,6 +22,7 @@ PUBLIC = {
     "POST /sign-in/{token}",
     "POST /sign-out",
     "GET /healthz",
+    "GET /schemas/veelocity.json",
     "GET /readyz",
     "GET /broken",
     "GET /api/v1/broken",

@@ -55,12 +55,12 @@ async def test_a_process_leaves_its_numbers_until_it_ends(world: World) -> None:
 
 async def test_runs_and_calls_of_the_agent_are_counted(world: World) -> None:
     metrics.ran("done", 125.0, Decimal("0.42"))
-    metrics.called("anthropic", "claude-sonnet-5-5", Usage(10, 20, 300, 4), Decimal("0.125"))
+    metrics.called("anthropic", "claude-of-this-test", Usage(10, 20, 300, 4), Decimal("0.125"))
     told = (await metrics.exposition(world.engine, world.app.state.redis)).decode()
     assert 'veelocity_agent_runs_total{outcome="done",' in told
     assert 'veelocity_agent_run_seconds_bucket{le="300.0",outcome="done",' in told
     assert 'veelocity_agent_run_cost_usd_sum{outcome="done",' in told
-    call = 'model="claude-sonnet-5-5",process="{}",provider="anthropic"'
+    call = 'model="claude-of-this-test",process="{}",provider="anthropic"'
     call = call.format(metrics.process_name("web"))
     assert f"veelocity_agent_cost_usd_total{{{call}}} 0.125" in told
     kinds = {"input": 10, "output": 20, "cache_read": 300, "cache_write": 4}
