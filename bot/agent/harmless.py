@@ -22,7 +22,7 @@ KEYWORD = r"(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?![A-Za-z0-9])"
 ADDRESS = r"(?:(?:https?|ftp)://|www\.)[^\s<>`]+"
 REFERENCE = (
     r"(?:https?://[^\s<>`]*?/(?:issues|pull|discussions)/(?P<u>\d+)[^\s<>`]*"
-    r"|(?P<other>[\w.-]+/[\w.-]+)?\#(?P<n>\d+)|GH-(?P<g>\d+))"
+    r"|(?P<other>[\w.-]{1,100}/[\w.-]{1,100})?\#(?P<n>\d+)|GH-(?P<g>\d+))"
 )
 CLOSING = re.compile(
     rf"(?P<keyword>{KEYWORD})(?P<between>[\s:*_~()\[\]-]*){REFERENCE}", re.IGNORECASE
@@ -30,8 +30,8 @@ CLOSING = re.compile(
 ACTIVE = re.compile(
     rf"(?P<closing>{CLOSING.pattern})"
     rf"|(?P<address>{ADDRESS})"
-    r"|(?P<mention>[\w.+-]*@[A-Za-z0-9][\w/@.-]*)"
-    r"|(?P<foreign>[\w.-]+/[\w.-]+\#\d+)"
+    r"|(?P<mention>[\w.+-]{0,100}@[A-Za-z0-9][\w/@.-]*)"
+    r"|(?P<foreign>[\w.-]{1,100}/[\w.-]{1,100}\#\d+)"
     r"|(?P<special>[\\`*~<&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(:\[]))",
     re.IGNORECASE,
 )
@@ -46,6 +46,7 @@ SKIPS = re.compile(
     r"|skip-checks\s*:",
     re.IGNORECASE,
 )
+SCHEME = re.compile(r"(?:https?|ftp)://|www\.", re.IGNORECASE)
 SENTENCE_END = ".,;:!?)'\"*_~]"
 
 
@@ -72,12 +73,18 @@ def harmless_line(text: str, issue: int, most: int = 200) -> str:
     Nothing in it skips checks, closes another issue, mentions anybody or leads elsewhere.
     """
     line = " ".join(visible(text[: 10 * most]).split())
+    while SCHEME.search(line):  # what is left around one may be another
+        line = SCHEME.sub("", line)
     line = CLOSING.sub(partial(closing, issue=issue), line)
-    line = re.sub(r"(?:https?|ftp)://|www\.", "", line, flags=re.IGNORECASE)
     line = SKIPS.sub(lambda found: f"({found[1] or 'no ci'})", line)
     line = re.sub(r"([\w.-]+/[\w.-]+)#(\d+)", r"\1 issue \2", line)
     line = re.sub(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])", "＠", line)
-    return re.sub(r"^[/#]+(?=[A-Za-z])", "", line)[:most].strip()
+    return shortened(re.sub(r"^[/#]+(?=[A-Za-z])", "", line), most)
+
+
+def shortened(line: str, most: int) -> str:
+    """Return the beginning of a line; no number is cut, since its beginning names another issue."""
+    return line if len(line) <= most else re.sub(r"#?\d+$", "", line[:most]).strip()
 
 
 def inline(parts: Sequence[Part], *, issue: int, home: str) -> str:
@@ -166,5 +173,6 @@ def image(alt: str) -> Sequence[Part]:
 
 def fence(info: str, body: str) -> str:
     """Write a block of code that is only code."""
-    shown = COMMAND.sub("\\1\N{DIVISION SLASH}", OUR_MARKER.sub(r"<! \1", body))
+    shown = OUR_MARKER.sub(r"<! \1", visible(body))
+    shown = COMMAND.sub("\\1\N{DIVISION SLASH}", shown)
     return fenced("" if info.lower() in DRAWN else info, shown)

@@ -28,7 +28,7 @@ LEAST_SPREAD = 12
 SHAPES = re.compile(
     r"gh[a-z]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|sk-(?:ant|proj)-[\w-]{20,}|AIza[\w-]{30,}"
     r"|xox[a-z]-[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}"
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
+    r"|eyJ[\w-]{10,500}\.eyJ[\w-]{10,}\.[\w-]{10,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|.*)",
     re.DOTALL,
 )

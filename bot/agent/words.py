@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bot.agent.redact import harmless, harmless_line
+from bot.agent.harmless import harmless, harmless_line, shortened
 
 MARKER = "<!-- veelocity:ticket:{ticket} -->"
 STATES = {
@@ -155,7 +155,7 @@ def commit_message(
     coauthor: str | None,
 ) -> str:
     """Return the commit's message; who asked for it is its co-author."""
-    lines = [title(submission, ticket)[:72], "", f"For #{ticket['number']}."]
+    lines = [shortened(title(submission, ticket), 72), "", f"For #{ticket['number']}."]
     if coauthor:
         lines += ["", f"Co-authored-by: {coauthor}"]
     return "\n".join(lines)
@@ -175,7 +175,7 @@ def body(
         parts.append("**This is a draft:** " + " ".join(reasons))
     parts += [evidence(run), files(run)]
     if weakened:
-        listed = "\n".join(f"- {each}" for each in weakened)
+        listed = "\n".join(f"- `{cell(each)}`" for each in weakened)
         parts.append(f"⚠️ **Tests that were deleted or weakened**\n{listed}")
     parts.append(figures(run, run_url))
     if template:

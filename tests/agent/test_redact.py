@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -234,6 +235,7 @@ HOSTILE = [
     "@<code></code>everyone clos<code> </code>es #9 ww<code></code>w.evil.example",
     "@<code>&#8203;</code>everyone <code>&#8203;</code>`@x`",
     "@&#8203;everyone clo&shy;ses #9 htt&ZeroWidthSpace;ps://evil.example",
+    "<pre>\n&#8203;/claude stop\n&lt;!&#8203;-- veelocity:ticket:github:1 --&gt;</pre>",
 ]
 
 
@@ -258,6 +260,7 @@ def test_the_test_above_sees_what_it_forbids(words: str) -> None:
         "clo**ses**",
         "a ` b",
         "[^1]",
+        "<pre>",
     )
     if not words.startswith((*still, "    /", "> /", "\u200b", "\\@", "- ", "closes ")):
         assert acts(words)
@@ -316,7 +319,25 @@ def test_words_are_cut_where_they_are_too_long_and_nothing_is_left_open() -> Non
         ("/claude stop", "claude stop"),
         ("Ask @acme/team", "Ask ＠acme/team"),
         ("Hid\u200bden\u202e", "Hidden"),
+        ("closes www.#9, clowww.ses http://#9", "closes issue 9, closes issue 9"),
+        ("See hhttp://ttp://evil.example", "See evil.example"),
     ],
 )
 def test_a_title_is_one_plain_line(words: str, said: str) -> None:
     assert harmless_line(words, 12) == said
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a" * 20_000, "_a" * 10_000, "a" * 10_000 + "/" + "b" * 9_999, "closes " + "a." * 9_990],
+)
+def test_long_words_take_no_long_time(words: str) -> None:
+    began = time.process_time()
+    harmless(words, 12)
+    assert time.process_time() - began < 2
+
+
+def test_what_looks_like_many_tokens_takes_no_long_time() -> None:
+    began = time.process_time()
+    Redactor([SECRET]).redact("eyJ" * 100_000)
+    assert time.process_time() - began < 4

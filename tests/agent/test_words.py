@@ -136,7 +136,19 @@ def test_cost_tokens_cache_model_and_prompt_are_shown():
 
 def test_weakened_tests_are_listed():
     said = words.body(run(), TICKET, "u", template=None, weakened=["tests/test_add.py: deleted"])
-    assert "- tests/test_add.py: deleted" in said
+    assert "- `tests/test_add.py: deleted`" in said
+
+
+def test_the_name_of_a_weakened_test_is_only_a_name():
+    weakened = ["tests/fixes #7 @acme/team`/conftest.py: leaves tests out"]
+    said = words.body(run(), TICKET, "u", template=None, weakened=weakened)
+    assert "- `tests/fixes #7 @acme/team'/conftest.py: leaves tests out`" in said
+
+
+def test_a_subject_names_no_other_issue_by_being_cut():
+    outcome = {"title": "x" * 63 + " fixes #1234"}
+    said = words.commit_message(outcome, {**TICKET, "number": 1234}, None).partition("\n")[0]
+    assert said == "x" * 63 + " fixes"
 
 
 def test_the_repositorys_template_follows():
