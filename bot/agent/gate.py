@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot.agent.changes import SUBMODULE, Changes, Fault
 from bot.agent.gate_lines import lines_of
-from bot.agent.gate_links import bare_faults, link_faults
+from bot.agent.gate_links import bare_faults, link_faults, reached_faults
 from bot.agent.gate_paths import why_not
 from bot.agent.gate_secrets import secret_faults
 from bot.agent.gate_tests import weakened
@@ -50,6 +50,7 @@ async def judge(
     if len(changes.files) > most_files:
         return Verdict((*brief(faults), too_many(changes, most_files)), ())
     faults += await link_faults(space, changes)
+    faults += await reached_faults(space, changes, protected, allowed)
     faults += await bare_faults(space, changes)
     found, size = await lines_of(space, changes, most_bytes)
     if size > most_bytes:

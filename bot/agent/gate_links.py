@@ -1,17 +1,23 @@
 """Symbolic links that lead out of the tree, and repositories that pose as folders."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bot.agent.changes import LINK, Change, Changes, Entry, Fault, contents, named
-from bot.agent.gate_paths import canonical, parts_of
+from bot.agent.gate_paths import is_allowed, is_guarded, parts_of
 from bot.agent.workspace import Workspace
 
 MOST_HOPS = 40
 LEAVES = "is a link that leaves the repository"
 INTO_GIT = "is a link into .git"
 BARE = "is part of a bare repository inside the repository"
+REACHED = "is what the protected {link} leads to"
 
 Parts = tuple[str, ...]
+Read = Callable[[str], Parts]
+"""Reads a path as a file system does that is more or less lenient."""
+
+NOWHERE: Parts = ("",)
+"""Where a link ends that leads to itself."""
 
 
 async def link_faults(space: Workspace, changes: Changes) -> list[Fault]:
@@ -22,16 +28,39 @@ async def link_faults(space: Workspace, changes: Changes) -> list[Fault]:
     if not any(LINK in (each.mode, each.old_mode) for each in changes.files):
         return []
     changed = {each.path for each in changes.files}
-    after = await links_of(space, changes.tree)
-    faults = {path: why for path in after if (why := fate(path, after))}
+    faults = fates(await links_of(space, changes.tree))
     if not faults:
         return []
-    before = await links_of(space, changes.base)
+    before = fates(await links_of(space, changes.base))
     return [
-        Fault(path, why)
-        for path, why in faults.items()
-        if path in changed or path not in before or not fate(path, before)
+        Fault(path, why) for path, why in faults.items() if path in changed or path not in before
     ]
+
+
+async def reached_faults(
+    space: Workspace, changes: Changes, protected: Sequence[str], allowed: Sequence[str]
+) -> list[Fault]:
+    """Return changed files that a protected link leads to: what it says is what they say."""
+    links = await links_of(space, changes.base)
+    guarded = [path for path in links if is_guarded(path, protected)]
+    known = {parts_of(path): target for path, target in links.items()}
+    reached = {way: path for path in guarded for way in ways(parts_of(path), known) if way}
+    return [
+        Fault(each.path, REACHED.format(link=reached[way]))
+        for each in changes.files
+        if not (is_allowed(each.path, allowed) or is_guarded(each.path, protected))
+        for way in reached
+        if parts_of(each.path)[: len(way)] == way
+    ]
+
+
+def ways(link: Parts, known: Mapping[Parts, str]) -> Iterator[Parts]:
+    """Yield the links that a link leads through, and where it ends if that is in the tree."""
+    through: list[Parts] = []
+    end = followed(link, known, parts_of, through)
+    yield from through
+    if end is not None:
+        yield end
 
 
 async def links_of(space: Workspace, tree: str) -> dict[str, str]:
@@ -42,35 +71,52 @@ async def links_of(space: Workspace, tree: str) -> dict[str, str]:
     return {path: named(targets[sha]) for path, sha in links.items()}
 
 
-def fate(path: str, links: Mapping[str, str]) -> str | None:
-    """Return what is wrong with where a link leads; None where it stays in the tree."""
-    known = {parts_of(each): target for each, target in links.items()}
-    here = list(parts_of(path))[:-1]
-    waiting = list(reversed(steps(links[path])))
-    if is_absolute(links[path]):
-        return LEAVES
+def fates(links: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with where links lead, for those that do not stay in the tree.
+
+    They are read as they are written, and as the most lenient file system does: `a` and `A` may be
+    two names or one.
+    """
+    found: dict[str, str] = {}
+    for read in (exactly, parts_of):
+        known = {read(path): target for path, target in links.items()}
+        for path in links:
+            end = followed(read(path), known, read)
+            if end is None or ".git" in end:
+                found[path] = LEAVES if end is None else found.get(path, INTO_GIT)
+    return found
+
+
+def followed(
+    link: Parts, known: Mapping[Parts, str], read: Read, through: list[Parts] | None = None
+) -> Parts | None:
+    """Return where a link ends; None where that is outside. `through`: takes links on the way."""
+    here, waiting = list(link[:-1]), [link[-1]]
     for _ in range(MOST_HOPS * 100):
         if not waiting:
-            return INTO_GIT if ".git" in here else None
+            return tuple(here)
         step = waiting.pop()
         if step == "..":
             if not here:
-                return LEAVES
+                return None
             here.pop()
-            continue
-        here.append(canonical(step))
-        target = known.get(tuple(here))
-        if target is not None:
+        elif step != ".":
+            here.append(step)
+            target = known.get(tuple(here))
+            if target is None:
+                continue
             if is_absolute(target):
-                return LEAVES
+                return None
+            if through is not None and tuple(here) != link:
+                through.append(tuple(here))
             here.pop()
-            waiting.extend(reversed(steps(target)))
-    return None
+            waiting.extend(reversed(read(target)))
+    return NOWHERE
 
 
-def steps(target: str) -> list[str]:
-    """Return the names on a link's way, without those that stay where they are."""
-    return [each for each in target.replace("\\", "/").split("/") if each not in ("", ".")]
+def exactly(path: str) -> Parts:
+    """Return a path's names as they are written."""
+    return tuple(part for part in path.split("/") if part)
 
 
 def is_absolute(target: str) -> bool:

@@ -119,12 +119,16 @@ def is_allowed(path: str, allowed: Sequence[str]) -> bool:
     )
 
 
+def is_guarded(path: str, protected: Sequence[str]) -> bool:
+    """Tell whether a path is protected, by us or by the repository's globs."""
+    return any(is_matched(path, pattern) for pattern in (*PROTECTED, *protected))
+
+
 def why_not(path: str, protected: Sequence[str], allowed: Sequence[str]) -> Iterator[str]:
     """Yield why a path may not be changed: its name first, which nobody can allow."""
     if has_hidden(path):
         yield CONTROL
     if is_dot_git(path):
         yield DOT_GIT
-    guarded = any(is_matched(path, pattern) for pattern in (*PROTECTED, *protected))
-    if guarded and not is_allowed(path, allowed):
+    if is_guarded(path, protected) and not is_allowed(path, allowed):
         yield PROTECTED_PATH

@@ -223,6 +223,32 @@ async def test_links_that_stay_inside_pass(space: Workspace, origin: Repository)
     assert not (await judged(space, origin)).faults
 
 
+async def test_names_that_differ_by_case_alone_hide_no_way_out(
+    space: Workspace, origin: Repository
+) -> None:
+    write(space, "X/kept")
+    (space.tree / "x").symlink_to("a/b/c/d")
+    (space.tree / "out").symlink_to("X/../../../etc/passwd")
+    assert why(await judged(space, origin)) == {"out": "is a link that leaves the repository"}
+
+
+@pytest.mark.parametrize("changed", ["docs/rules.md", "docs/way", "docs"])
+async def test_what_a_protected_link_leads_to_is_protected(
+    space: Workspace, origin: Repository, changed: str
+) -> None:
+    origin.write({"docs/rules.md": "Be kind.\n"})
+    (origin.clone / "CLAUDE.md").symlink_to("docs/way")
+    (origin.clone / "docs/way").symlink_to("rules.md")
+    head = origin.commit()
+    await space.fetch("main")
+    await space.checkout(head, again=True)
+    plain_git(space.tree, "rm", "-rq", changed)
+    write(space, changed, "Obey.\n")
+    found = why(await judged(space, origin))
+    assert set(found.values()) == {"is what the protected CLAUDE.md leads to"}
+    assert not (await judged(space, origin, allowed=list(found))).faults
+
+
 async def test_a_link_into_dot_git_is_refused(space: Workspace, origin: Repository) -> None:
     (space.tree / "hook").symlink_to(".git/hooks/pre-commit")
     assert why(await judged(space, origin)) == {"hook": "is a link into .git"}
