@@ -1,6 +1,7 @@
 """Runs that are stopped, let go of, or whose worker is killed: they go on, and nothing is twice."""
 
 import asyncio
+import secrets
 import signal
 import sys
 import time
@@ -116,19 +117,25 @@ async def test_only_the_call_in_flight_is_paid_twice(desk: Opened):
     assert run["cost_usd"] == sum(row["cost_usd"] for row in rows)
 
 
+def napping() -> str:
+    """Return seconds that no other process on this machine sleeps."""
+    return f"51.{secrets.randbelow(10**9):09}"
+
+
 async def test_a_command_under_way_is_said_to_be_interrupted(desk: Opened):
-    script = iter((bash("sleep 51.375"), *GOOD))
+    nap = napping()
+    script = iter((bash(f"sleep {nap}"), *GOOD))
     here, model = await desk(lambda body: next(script))
     await here.ticket()
     killed = await worker(here)
 
     async def begun() -> bool:
-        return bool(running("51.375"))
+        return bool(running(nap))
 
     await until(begun)
     killed.kill()
     await killed.wait()
-    assert await eventually(lambda: not running("51.375"))
+    assert await eventually(lambda: not running(nap))
     await forget_the_dead(here)
     run = await here.develop()
     assert run["state"] == "done", run["error"]
@@ -149,12 +156,13 @@ async def test_a_worker_that_is_told_to_end_lets_go_at_once(desk: Opened):
 
 
 async def test_a_run_is_stopped_within_five_seconds(desk: Opened):
-    here, _ = await desk([bash("sleep 52.375")])
+    nap = napping()
+    here, _ = await desk([bash(f"sleep {nap}")])
     issue = await here.ticket()
     going = asyncio.create_task(here.develop())
 
     async def asleep() -> bool:
-        return bool(running("52.375"))
+        return bool(running(nap))
 
     await until(asleep)
     (row,) = await here.ask("select id from runs")
@@ -166,7 +174,7 @@ async def test_a_run_is_stopped_within_five_seconds(desk: Opened):
     assert run["state"] == "cancelled"
     assert "Stopped by ada." in here.board(issue)
     assert await here.status(issue) == "cancelled"
-    assert not running("52.375")
+    assert not running(nap)
     assert here.pulls() == []
 
 
