@@ -20,10 +20,13 @@ LEAST_SHARE_FREE = 0.04
 MOST_KEPT_FREE = 512 << 20
 DISK_STEP_BYTES = 64 << 20
 MEBIBYTE = 1 << 20
+UNSEEN = 1 << 60
+"""What a folder counts for that cannot be looked into: more than any bound."""
 
 TOO_BIG = "It was stopped: it and what it started used more than {most} MB of memory."
 NO_MEMORY = "It was stopped: the machine was running out of memory."
 TOO_MUCH = "It was stopped: its files take more than {most} MB of disk."
+HIDDEN = "It was stopped: it fills the disk, and has folders that cannot be looked into."
 NO_DISK = "It was stopped: the machine's disk is nearly full."
 
 
@@ -145,17 +148,32 @@ def broken_disk(most: int, disk: Disk) -> str:
     disk.measure_below = free - max((most - taken) // 2, DISK_STEP_BYTES)
     if first or taken <= most:  # at first it may be there to clear up
         return ""
-    return TOO_MUCH.format(most=most // MEBIBYTE)
+    return HIDDEN if taken >= UNSEEN else TOO_MUCH.format(most=most // MEBIBYTE)
 
 
 def size(folders: Collection[Path]) -> int:
-    """Return the bytes on disk below folders, following no link out of them."""
+    """Return the bytes on disk below folders, following no link out of them.
+
+    A folder that is closed, or too deep to be named, may hold anything, and counts as `UNSEEN`.
+    """
     total, left = 0, [str(folder) for folder in folders]
     while left:
-        with suppress(OSError), os.scandir(left.pop()) as entries:
-            for entry in entries:
-                with suppress(OSError):
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    total += size_of(entry)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it was just deleted
+        except OSError:
+            total += UNSEEN
     return total
+
+
+def size_of(entry: os.DirEntry[str]) -> int:
+    """Return the bytes on disk of one entry of a folder; 0 where it was just deleted."""
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:
+        return 0

@@ -134,6 +134,18 @@ async def test_a_run_does_not_fill_the_disk(box: Sandbox, place: str) -> None:
     assert watch.size((box.work, box.tmp)) < 1000 * MEBIBYTE
 
 
+DEEP = "n=$(printf 'd%.0s' {1..200}); for i in {1..30}; do mkdir $n; cd $n; done; "
+CLOSED = "mkdir closed; chmod 0300 closed; cd closed; "
+
+
+@pytest.mark.parametrize("into", [DEEP, CLOSED], ids=["deep", "closed"])
+async def test_no_folder_hides_what_fills_the_disk(box: Sandbox, into: str) -> None:
+    narrow = bounded(box, disk_bytes=100 * MEBIBYTE)
+    result = await narrow.run(into + FILL.format(place="."), seconds=60)
+    assert result.stopped in (watch.HIDDEN, watch.TOO_MUCH.format(most=100))
+    await box.run("chmod -f 0700 closed; rm -rf d* closed")
+
+
 async def test_what_filled_the_disk_can_be_deleted(box: Sandbox) -> None:
     for number in range(3):
         (box.work / str(number)).write_bytes(bytes(50 * MEBIBYTE))
