@@ -36,6 +36,7 @@ UNREACHABLE = "{host} could not be reached."
 USED_UP = "More was sent than setting up may send."
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+UNICAST = ipaddress.IPv6Network("2000::/3")
 NEVER_PUBLIC = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2002::/16")))
 """Networks of IPv6 that hold addresses of IPv4, private ones too; NAT64's we can look at."""
 
@@ -62,7 +63,7 @@ def public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6 and ip in NAT64:
         ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    if ip.version == 6 and any(ip in network for network in NEVER_PUBLIC):
+    if ip.version == 6 and (ip not in UNICAST or any(ip in each for each in NEVER_PUBLIC)):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 

@@ -15,6 +15,9 @@ LOCAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.
 TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")))
 """IPv6 networks in which an IPv4 address is hidden."""
 
+UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is given out of IPv6: `is_global` holds for what was private once (fec0::) as well."""
+
 
 def checked_address(url: str, *, loopback: bool = False) -> str:
     """Return an address that may be sent to; raise `Refused` for one that is not https and public.
@@ -72,6 +75,8 @@ def is_literal(host: str) -> bool:
 def is_public(address: Address) -> bool:
     """Tell whether an IP address is one of the public internet."""
     if any(address in network for network in TRANSLATED):
+        return False
+    if address.version == 6 and address not in UNICAST:
         return False
     return address.is_global and not address.is_multicast
 

@@ -265,6 +265,8 @@ def test_hosts_are_names_or_all_below_a_name(allowed: str, host: str, wanted: bo
         ("2002:a00:1::", False),
         ("fe80::1%eth0", False),
         ("fd00:ec2::254", False),
+        ("fec0::2", False),
+        ("::127.0.0.1", False),
         ("ff02::1", False),
     ],
 )

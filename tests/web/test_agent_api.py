@@ -99,6 +99,8 @@ async def test_a_secret_stays_until_it_is_replaced_or_nothing_is_sent(world: Wor
         "https://[::ffff:10.0.0.1]/",
         "https://[64:ff9b::a00:1]/",
         "https://[fd00::1]/",
+        "https://[fec0::2]/",
+        "https://[::127.0.0.1]/",
         "https://[2002:a00:1::]/",
         "https://0x7f000001/",
         "https://2130706433/",
