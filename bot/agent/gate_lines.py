@@ -87,4 +87,6 @@ async def strings(space: Workspace, found: list[Lines]) -> None:
     }
     bodies = await contents(space.store, list(binary), most_bytes=2**30)
     for sha, body in bodies.items():
-        binary[sha].added += [(0, text.decode()) for text in PRINTABLE.findall(body)]
+        narrow = body.replace(b"\0", b"") if b"\0" in body else b""  # UTF-16 has one a letter
+        texts = PRINTABLE.findall(body) + PRINTABLE.findall(narrow)
+        binary[sha].added += [(0, text.decode()) for text in texts]

@@ -354,7 +354,10 @@ async def test_a_secret_that_is_said_to_be_none_is_refused_all_the_same(
 
 async def test_a_secret_in_a_binary_file_is_refused(space: Workspace, origin: Repository) -> None:
     write(space, "x.bin", b"\0\0\1" + CLASSIC.encode() + b"\0\0")
-    assert "GitHub Token" in why(await judged(space, origin))["x.bin"]
+    write(space, "wide.txt", f"token: {CLASSIC}\n".encode("utf-16"))
+    found = why(await judged(space, origin))
+    assert "GitHub Token" in found["x.bin"]
+    assert "GitHub Token" in found["wide.txt"]
 
 
 async def test_attributes_that_call_a_file_binary_hide_nothing(
