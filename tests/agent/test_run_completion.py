@@ -1,19 +1,20 @@
 """How an organisation's own service is told of a run's end: signed, until it hears."""
 
+import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from bot.jobs import work
+from bot.jobs import completion, work
 from bot.queue import AGENT
 from models.queue import JOB_TRIES
 from tests.agent.runs import GOOD, ORGANIZATION, Desk, Opened
@@ -107,6 +108,19 @@ async def test_a_service_that_never_hears_is_given_up(desk: Opened, receiver: Re
     assert states == ["waiting"] * (JOB_TRIES - 1) + ["parked"]
     await once(here)
     assert len(receiver.heard) == JOB_TRIES
+
+
+async def test_an_answer_without_end_is_not_read():
+    async def pour() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 16)
+
+    async def hear(request: Request) -> Response:
+        return StreamingResponse(pour())
+
+    with serving(Starlette(routes=[Route("/", hear, methods=["POST"])])) as url:
+        async with asyncio.timeout(5):
+            await completion.send(url, b"{}", SECRET, loopback=True)
 
 
 async def test_the_secret_is_sealed_in_the_store(desk: Opened, receiver: Receiver):
