@@ -30,6 +30,10 @@ PUT_OFF = text("""
      where id = :id
 """)
 
+PUBLISHED = (RunState.DONE, RunState.DRAFT, RunState.OVER_BUDGET)
+USED_UP = text("update tickets set allowed_paths = '{}' where id = :ticket")
+"""A path is allowed for one run that is published, not for all that may follow."""
+
 TICKETS: dict[str, TicketStatus] = {
     RunState.FAILED: TicketStatus.FAILED,
     RunState.BLOCKED: TicketStatus.FAILED,
@@ -95,6 +99,8 @@ async def end(
 
 async def follow(db: Any, row: dict[str, Any]) -> None:
     """Let a ticket follow its run: in review where there is a pull request, else as it ended."""
+    if row["state"] in PUBLISHED:
+        await db.execute(USED_UP, {"ticket": row["ticket_id"]})
     if row["kind"] in ("review", "checks"):
         return
     status = TICKETS.get(row["state"])

@@ -163,6 +163,8 @@ async def test_a_path_that_was_allowed_may_change(desk: Opened):
         await db.execute(text("update tickets set allowed_paths = '{CODEOWNERS}'"))
     run = await here.develop()
     assert run["state"] == "done", run["error"]
+    (ticket,) = await here.ask("select allowed_paths from tickets")
+    assert ticket["allowed_paths"] == [], "it was allowed for one run"
     assert issue.number
 
 
