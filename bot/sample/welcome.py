@@ -69,9 +69,7 @@ async def ask_for_work(settings: Settings) -> None:
     asked = {} if missing else {"develop": "1"}
     await until(lambda: asked_for(settings, asked), "the stand-in for GitHub did not start")
     if not missing:
-        typer.echo(
-            f"A ticket is being developed now, by a scripted model: {settings.public_url}/agent"
-        )
+        typer.echo(f"A ticket developed live, by a scripted model: {settings.public_url}/agent")
 
 
 async def asked_for(settings: Settings, asked: dict[str, str]) -> bool:
