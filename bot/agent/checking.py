@@ -53,14 +53,9 @@ def nothing_changed(place: Place) -> RunState:
     outcome = place.run["outcome"] or {}
     place.why = outcome.get("words") or NOTHING
     if outcome.get("limit") or place.run["limits"]:
-        return RunState.OVER_BUDGET if money_ran_out(place) else RunState.FAILED
+        return RunState.OVER_BUDGET if place.money_ran_out else RunState.FAILED
     kinds = ("submitted", "ended", "asked")
     return RunState.NOTHING_TO_DO if outcome.get("kind") in kinds else RunState.FAILED
-
-
-def money_ran_out(place: Place) -> bool:
-    """Tell whether one of the limits that were hit is a budget."""
-    return any(each == "usd" or each.startswith("the ") for each in place.run["limits"])
 
 
 def may_go_on(place: Place) -> bool:

@@ -15,7 +15,7 @@ from bot.agent.context import Asked, Said, compose
 from bot.agent.conversation import Ask, Block, Limits, Message, Outcome, Task, ToolResult, Used
 from bot.agent.loop import loop
 from bot.agent.model import ModelError, ask_of
-from bot.agent.place import Place
+from bot.agent.place import Place, is_money
 from bot.agent.prompts import template_for
 from bot.agent.similar import similar_tickets
 from bot.agent.tools import PLAN_TOOLS, TOOLS, Toolbox
@@ -26,7 +26,6 @@ from models.runs import RunState
 
 log = structlog.get_logger()
 
-OVER = ("usd", "the ticket", "the repository's day", "the organisation's day")
 LOST = (
     "Note: your working tree was lost with the machine it was on, so /repo is the base commit "
     "again. What you did before has to be done anew."
@@ -63,7 +62,8 @@ async def develop(place: Place) -> RunState:
 def ended_early(place: Place, outcome: Outcome) -> RunState:
     """Return how a run ends that has no plan to show."""
     place.why = outcome.words
-    return RunState.OVER_BUDGET if outcome.limit in OVER else RunState.FAILED
+    over = outcome.limit is not None and is_money(outcome.limit)
+    return RunState.OVER_BUDGET if over else RunState.FAILED
 
 
 async def converse(place: Place) -> Outcome:

@@ -9,8 +9,9 @@ import structlog
 from sqlalchemy import text
 
 from bot.agent.board import Board
-from bot.agent.place import installed, redactor_of, rows_of
+from bot.agent.place import redactor_of, rows_of
 from bot.agent.redact import Redactor
+from bot.agent.tickets import installed
 from bot.clients.github import GitHubError, RateLimited
 from bot.live import publish
 from bot.surroundings import Surroundings

@@ -16,8 +16,9 @@ from bot.agent.configuration import Configuration
 from bot.agent.context import Instructions
 from bot.agent.redact import Redactor, secrets_of
 from bot.agent.sandbox import Sandbox, owner, sandbox_for
+from bot.agent.tickets import installed
 from bot.agent.workspace import Origin, Workspace, workspace
-from bot.clients.github import GitHubError, Installation, installation_for
+from bot.clients.github import GitHubError, Installation
 from bot.clients.github_work import repository_token
 from bot.live import publish
 from bot.settings import Settings
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 log = structlog.get_logger()
-
-NO_APP = "There is no GitHub App to work as: set one up at /setup."
-NOT_INSTALLED = "The GitHub App is not installed on {name}, or was suspended."
 
 
 @dataclass
@@ -88,6 +86,11 @@ class Place:
     def follows_up(self) -> bool:
         """Whether the run goes on with a pull request that is there."""
         return self.run["kind"] in ("review", "checks")
+
+    @property
+    def money_ran_out(self) -> bool:
+        """Whether one of the limits that were hit is a budget."""
+        return any(map(is_money, self.run["limits"]))
 
     def sandbox(self) -> Sandbox:
         """The sandbox that the model works in."""
@@ -142,6 +145,11 @@ class Place:
         self.run |= dict(row or {})
 
 
+def is_money(limit: str) -> bool:
+    """Tell whether a limit is a budget: the run's (`usd`), or one shared with other runs."""
+    return limit == "usd" or limit.startswith("the ")
+
+
 async def rows_of(
     db: AsyncConnection, run: dict[str, Any]
 ) -> tuple[dict[str, Any], Home, AgentSettings]:
@@ -194,19 +202,6 @@ async def redactor_of(
         with contextlib.suppress(Refused):
             known += [vault.open(wishes.completion_secret)] if wishes.completion_secret else []
     return Redactor(secrets_of(settings, *known))
-
-
-@asynccontextmanager
-async def installed(surroundings: Surroundings, home: Home) -> AsyncIterator[Installation]:
-    """Open the installation that a repository belongs to; raise `Refused` where there is none."""
-    if home.installation is None:
-        raise Refused(NOT_INSTALLED.format(name=home.full_name))
-    async with installation_for(
-        surroundings.engine, surroundings.settings, surroundings.vault, home.installation
-    ) as github:
-        if github is None:
-            raise Refused(NO_APP)
-        yield github
 
 
 async def git_token(settings: Settings, github: Installation, home: Home) -> "SecretStr | None":

@@ -52,7 +52,7 @@ def is_draft(place: Place) -> bool:
 
 def ended_as(place: Place) -> RunState:
     """Return the last state of a run that was published."""
-    if any(each == "usd" or each.startswith("the ") for each in place.run["limits"]):
+    if place.money_ran_out:
         return RunState.OVER_BUDGET
     return RunState.DRAFT if is_draft(place) else RunState.DONE
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot.agent.harmless import harmless, harmless_line, shortened
+from models.runs import ENDED
 
 MARKER = "<!-- veelocity:ticket:{ticket} -->"
 STATES = {
@@ -29,7 +30,6 @@ STATES = {
     "over_budget": "💰 the budget is used up",
     "blocked": "⛔ blocked",
 }
-ENDED = ("done", "draft", "nothing_to_do", "failed", "cancelled", "over_budget", "blocked")
 VERDICTS = {
     "passed": "✅ passed",
     "no new failures": "🟡 no new failures",
