@@ -193,7 +193,7 @@ def opened(waiting: Waiting, body: bytes) -> Letter:
         payload = read(body)
     except Unreadable as error:
         return Letter(waiting, unreadable=str(error))
-    return Letter(waiting, payload, handlers.account(waiting.event, payload))
+    return Letter(waiting, payload, handlers.account_of(waiting.source, waiting.event, payload))
 
 
 def read(body: bytes) -> Mapping[str, Any]:

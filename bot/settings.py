@@ -19,6 +19,12 @@ SECRETS_IN_FILES = (
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_PREVIOUS",
     "GITHUB_CLIENT_SECRET",
+    "LINEAR_WEBHOOK_SECRET",
+    "LINEAR_API_KEY",
+    "LINEAR_CLIENT_SECRET",
+    "SLACK_SIGNING_SECRET",
+    "SLACK_BOT_TOKEN",
+    "SLACK_CLIENT_SECRET",
     "ANTHROPIC_API_KEY",
     "OPENAI_API_KEY",
     "GEMINI_API_KEY",
@@ -49,6 +55,16 @@ class Settings(BaseSettings):
     github_api_url: str = "https://api.github.com"
     github_url: str = "https://github.com"
     git_url: str = ""
+    linear_webhook_secret: SecretStr = SecretStr("")
+    linear_api_key: SecretStr | None = None
+    linear_client_id: str | None = None
+    linear_client_secret: SecretStr | None = None
+    linear_api_url: str = "https://api.linear.app"
+    slack_signing_secret: SecretStr = SecretStr("")
+    slack_bot_token: SecretStr | None = None
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
+    slack_api_url: str = "https://slack.com"
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str = ""
     claude_provider: Literal["anthropic", "bedrock", "vertex"] = "anthropic"
@@ -100,6 +116,8 @@ class Settings(BaseSettings):
         "anthropic_base_url",
         "openai_base_url",
         "gemini_base_url",
+        "linear_api_url",
+        "slack_api_url",
     )
     @classmethod
     def web_address(cls, value: str) -> str:

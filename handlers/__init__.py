@@ -1,13 +1,11 @@
 """Decides: what follows from what we are told. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from handlers import agent, commands
+from handlers import agent, commands, github, linear, slack
 from handlers.events import Account, Decided, Decision, Job, Note, Source
-from handlers.github import account
-from handlers.github import github as github_source
 
 __all__ = [
     "SOURCES",
@@ -17,13 +15,27 @@ __all__ = [
     "Job",
     "Note",
     "Source",
-    "account",
+    "account_of",
     "agent",
     "commands",
     "decide",
 ]
 
-SOURCES: dict[str, Source] = {source.name: source for source in (github_source,)}
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (github.github, linear.linear, slack.slack)
+}
+
+ACCOUNTS: dict[str, Callable[[str, Mapping[str, Any]], Account]] = {
+    "github": github.account,
+    "linear": linear.account,
+    "slack": slack.account,
+}
+"""How each source names whom a payload belongs to."""
+
+
+def account_of(source: str, event: str, payload: Mapping[str, Any]) -> Account:
+    """Return whom a payload of a source belongs to; raises `KeyError` for an unknown source."""
+    return ACCOUNTS[source](event, payload)
 
 
 def decide(

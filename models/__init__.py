@@ -1,6 +1,14 @@
 """Remembers: tables, the questions asked of them, the metrics. Knows no network and no process."""
 
 from models.budgets import Budget, Usage
+from models.chat import (
+    ConnectionSecret,
+    ConnectState,
+    Notice,
+    SlackMember,
+    Subscription,
+    SyncLog,
+)
 from models.commits import Commit, Comparison, Push, PushCommit
 from models.deliveries import Delivery, DeliveryStatus, JobStatus, QueuedJob
 from models.deployments import (
@@ -10,12 +18,46 @@ from models.deployments import (
     Service,
     ServiceDeployment,
 )
+from models.incidents import (
+    FailedDeployment,
+    Incident,
+    IncidentChannel,
+    IncidentCorrection,
+    IncidentDeployment,
+    IncidentLink,
+    IncidentPlace,
+    IncidentReport,
+    IncidentSettings,
+    IncidentState,
+    IncidentUpdate,
+    PostMortem,
+)
+from models.linear import (
+    IssuePullRequest,
+    LinearAttachment,
+    LinearComment,
+    LinearCycle,
+    LinearIssue,
+    LinearLabel,
+    LinearMapping,
+    LinearProject,
+    LinearTeam,
+    LinearTicket,
+)
 from models.organizations import (
     Connection,
     ConnectionRepository,
     Credential,
     Organization,
     OrganizationSettings,
+)
+from models.people import (
+    Identity,
+    IdentityMerge,
+    PrivacySettings,
+    Team,
+    TeamMember,
+    TeamRepository,
 )
 from models.prompts import AgentSettings, Prompt
 from models.pull_requests import (
@@ -24,12 +66,14 @@ from models.pull_requests import (
     PullRequest,
     PullRequestCommit,
     PullRequestHead,
+    PullRequestTime,
     PullRequestTurn,
     Review,
     ReviewComment,
 )
 from models.repositories import Contributor, Ref, Repository
 from models.runs import Run, RunMessage, RunState, RunStep
+from models.slack import SlackChannel, SlackMessage, SlackReaction
 from models.tickets import Ticket, TicketStatus
 from models.users import AuditEntry, Membership, RefreshToken, Session, SignInLink, User
 from models.workflows import CheckRun, CheckSuite, Release, Workflow, WorkflowJob, WorkflowRun
@@ -42,8 +86,10 @@ __all__ = [
     "CheckSuite",
     "Commit",
     "Comparison",
+    "ConnectState",
     "Connection",
     "ConnectionRepository",
+    "ConnectionSecret",
     "Contributor",
     "Credential",
     "Delivery",
@@ -51,16 +97,43 @@ __all__ = [
     "Deployment",
     "DeploymentChange",
     "DeploymentStatus",
+    "FailedDeployment",
+    "Identity",
+    "IdentityMerge",
+    "Incident",
+    "IncidentChannel",
+    "IncidentCorrection",
+    "IncidentDeployment",
+    "IncidentLink",
+    "IncidentPlace",
+    "IncidentReport",
+    "IncidentSettings",
+    "IncidentState",
+    "IncidentUpdate",
     "Issue",
     "IssueComment",
+    "IssuePullRequest",
     "JobStatus",
+    "LinearAttachment",
+    "LinearComment",
+    "LinearCycle",
+    "LinearIssue",
+    "LinearLabel",
+    "LinearMapping",
+    "LinearProject",
+    "LinearTeam",
+    "LinearTicket",
     "Membership",
+    "Notice",
     "Organization",
     "OrganizationSettings",
+    "PostMortem",
+    "PrivacySettings",
     "Prompt",
     "PullRequest",
     "PullRequestCommit",
     "PullRequestHead",
+    "PullRequestTime",
     "PullRequestTurn",
     "Push",
     "PushCommit",
@@ -79,6 +152,15 @@ __all__ = [
     "ServiceDeployment",
     "Session",
     "SignInLink",
+    "SlackChannel",
+    "SlackMember",
+    "SlackMessage",
+    "SlackReaction",
+    "Subscription",
+    "SyncLog",
+    "Team",
+    "TeamMember",
+    "TeamRepository",
     "Ticket",
     "TicketStatus",
     "Usage",

@@ -20,6 +20,7 @@ PLACE = text("""
              order by c.changed_at desc limit 1) as installation,
            (select c.external_id from connections c
              where c.organization_id = r.organization_id and c.state = 'active'
+               and c.source = 'github'
              order by c.changed_at desc limit 1) as any_installation
       from repositories r where r.id = :repository
 """)

@@ -3,12 +3,18 @@
 from datetime import datetime
 
 from sqlalchemy import Index
+from sqlalchemy import text as sql
+from sqlmodel import SQLModel
 
 from models.columns import Fact, maybe_text, maybe_time, text, texts, time
 
 
 class PullRequest(Fact, table=True):
-    """A pull request as GitHub last described it. `cohort`: people, agent or bots."""
+    """A pull request as GitHub last described it. `cohort`: people, agent or bots.
+
+    `mentions` and `closes`: what its title, description and branch refer to, and which issues it
+    says it closes (see `handlers.references`); its description itself is not kept.
+    """
 
     __tablename__ = "pull_requests"
     __table_args__ = (
@@ -41,6 +47,8 @@ class PullRequest(Fact, table=True):
     additions: int | None = None
     deletions: int | None = None
     changed_files: int | None = None
+    mentions: list[str] = texts(sa_column_kwargs={"server_default": "{}"})
+    closes: list[str] = texts(sa_column_kwargs={"server_default": "{}"})
 
 
 class PullRequestHead(Fact, table=True):
@@ -74,6 +82,37 @@ class PullRequestTurn(Fact, table=True):
     at: datetime = time()
 
 
+class PullRequestTime(SQLModel, table=True):
+    """How long the parts of a pull request took, derived from all that is known of it.
+
+    `first_commit_at`: the earliest author time ever seen on it, else `opened_at`. `ready_at`: when
+    it was last made ready for review, else `opened_at`; None while it is a draft. `first_review_at`
+    is the first review after that by somebody who is neither its author nor a bot.
+    """
+
+    __tablename__ = "pull_request_times"
+    __table_args__ = (
+        Index("pull_request_times_merged", "organization_id", "merged_at"),
+        Index("pull_request_times_opened", "organization_id", "opened_at"),
+        Index("pull_request_times_open", "organization_id", postgresql_where=sql("state = 'open'")),
+        Index("pull_request_times_repository", "repository_id", "merged_at"),
+    )
+
+    pull_request_id: str = text(primary_key=True)
+    organization_id: str = text()
+    repository_id: str = text()
+    author_login: str | None = maybe_text()
+    cohort: str = text()
+    state: str = text()
+    draft: bool = False
+    first_commit_at: datetime = time()
+    opened_at: datetime = time()
+    ready_at: datetime | None = maybe_time()
+    first_review_at: datetime | None = maybe_time()
+    merged_at: datetime | None = maybe_time()
+    closed_at: datetime | None = maybe_time()
+
+
 class Review(Fact, table=True):
     """A review somebody submitted. `cohort` is the reviewer's: people, agent or bots."""
 
@@ -103,7 +142,7 @@ class ReviewComment(Fact, table=True):
 
 
 class Issue(Fact, table=True):
-    """A GitHub issue as last described."""
+    """A GitHub issue as last described; of its description only what it refers to is kept."""
 
     __tablename__ = "issues"
 
@@ -116,6 +155,7 @@ class Issue(Fact, table=True):
     labels: list[str] = texts()
     created_at: datetime = time()
     closed_at: datetime | None = maybe_time()
+    mentions: list[str] = texts(sa_column_kwargs={"server_default": "{}"})
     deleted: bool = False
 
 

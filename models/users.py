@@ -83,7 +83,7 @@ class AuditEntry(SQLModel, table=True):
 
 EXPIRED = tuple(
     sql(f"delete from {table} where expires_at < now()")  # noqa: S608 - our own tables
-    for table in ("sessions", "sign_in_links", "refresh_tokens")
+    for table in ("sessions", "sign_in_links", "refresh_tokens", "connect_states")
 )
 
 

@@ -5,7 +5,9 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
+from pkgutil import iter_modules
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -48,15 +50,16 @@ def job(function: Work) -> Work:
     return function
 
 
+@cache
+def register() -> None:
+    """Import every module of this package: whose functions are jobs registers them."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+
+
 async def work(surroundings: Surroundings, lane: str, together: int) -> bool:
     """Claim a few jobs of a lane and do them side by side; tell whether there were any."""
-    from bot.jobs import (  # noqa: F401 - registers their jobs
-        changes,
-        completion,
-        follow_ups,
-        tickets,
-    )
-
+    register()
     async with surroundings.engine.begin() as db:
         claimed = await claim_jobs(db, lane, together)
     await asyncio.gather(*(do(surroundings, each) for each in claimed))

@@ -11,6 +11,7 @@ from handlers.github.cohorts import commenter_cohort
 from handlers.github.payloads import Count, Event, Id, Label, Name, Text, Time, User, key, login
 from handlers.github.repositories import seen
 from handlers.github.source import github
+from handlers.references import references
 
 OPENED, OPEN, CLOSED, GONE = 0, 1, 2, 3
 LEAVING = frozenset({"deleted", "transferred"})
@@ -22,6 +23,7 @@ class Described(BaseModel):
     id: Id
     number: Count
     title: Text | None = None
+    body: Text | None = None
     html_url: Text | None = None
     state: Name | None = None
     user: User | None = None
@@ -87,6 +89,9 @@ def issue_changed(event: IssueEvent) -> Iterator[Decision]:
         labels=[label.name for label in issue.labels or ()],
         created_at=issue.created_at,
         closed_at=issue.closed_at,
+        mentions=references(
+            f"{issue.title or ''}\n{issue.body or ''}", repository=event.repository.full_name
+        ),
         deleted=event.action in LEAVING,
     )
 

@@ -25,6 +25,7 @@ from handlers.github.payloads import (
 )
 from handlers.github.repositories import seen
 from handlers.github.source import github
+from handlers.references import branch_identifiers, closing, references
 
 OPEN, CLOSED, MERGED = 10, 20, 30
 FIRST, LATER, MOVED = 0, 1, 2
@@ -60,6 +61,7 @@ class Described(BaseModel):
     id: Id
     number: Count
     title: Text | None = None
+    body: Text | None = None
     html_url: Text | None = None
     state: Name
     draft: bool | None = None
@@ -144,7 +146,17 @@ def remembered(event: PullRequestEvent) -> models.PullRequest:
         additions=pr.additions,
         deletions=pr.deletions,
         changed_files=pr.changed_files,
+        mentions=mentioned(event),
+        closes=closing(f"{pr.title or ''}\n{pr.body or ''}", repository=event.repository.full_name),
     )
+
+
+def mentioned(event: PullRequestEvent) -> list[str]:
+    """Return what a pull request's branch, title and description refer to."""
+    pr = event.pull_request
+    words = f"{pr.title or ''}\n{pr.body or ''}"
+    told = references(words, repository=event.repository.full_name)
+    return list(dict.fromkeys([*branch_identifiers(pr.head.ref), *told]))
 
 
 def rank(event: PullRequestEvent) -> int:

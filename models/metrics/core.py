@@ -115,7 +115,8 @@ class Scope:
     """Whose rows are meant. Filters narrow each other; a roll-up is the union of records.
 
     `environment`: a class (production, staging, transient, other), else an environment's own name.
-    `service`: a service's id. `cohorts`: whose changes count: people, agent, bots.
+    `service`: a service's id. `cohorts`: whose changes count: people, agent, bots. `team_id`: the
+    repositories that belong to a team, or, of what single people did, that team's members.
     """
 
     organization_id: str
@@ -123,6 +124,7 @@ class Scope:
     environment: str = "production"
     service: str | None = None
     cohorts: tuple[str, ...] = ("people", "agent")
+    team_id: str | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.cohorts) - set(COHORTS)
@@ -153,6 +155,10 @@ class Rows:
     parameters: Mapping[str, Any]
 
 
+OF_TEAM = """repository_id in (
+    select repository_id from team_repositories where owned and team_id = :team_id)"""
+
+
 def scoped(
     select: str,
     scope: Scope,
@@ -162,7 +168,8 @@ def scoped(
 ) -> Rows:
     """The rows of a metric's SELECT in a scope with `since <= at < until`; None is no bound.
 
-    `named`: how the SELECT is narrowed to an environment's own name.
+    `named`: how the SELECT is narrowed to an environment's own name. A team's are the rows of its
+    repositories.
     """
     clauses = {
         "organization_id = :organization_id": scope.organization_id,
@@ -173,6 +180,9 @@ def scoped(
     }
     told = {clause: value for clause, value in clauses.items() if value is not None}
     parameters = {clause.rpartition(":")[2]: value for clause, value in told.items()}
+    if scope.team_id is not None:
+        told[OF_TEAM] = scope.team_id
+        parameters["team_id"] = scope.team_id
     there = "environment_class = :environment" if scope.by_class else named
     where = " and ".join([*told, there])
     return Rows(

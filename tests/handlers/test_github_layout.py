@@ -9,8 +9,8 @@ import yaml
 from pydantic import BaseModel
 
 import handlers.github
-from handlers import SOURCES, Account, account
-from handlers.github import installations, issues, pull_requests, releases
+from handlers import SOURCES, Account
+from handlers.github import account, installations, issues, pull_requests, releases
 from tests.handlers.recorded import ROOT, decided, story
 
 SOURCE = SOURCES["github"]

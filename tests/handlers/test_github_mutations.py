@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import BigInteger, Integer, SmallInteger
 
-from handlers import account
+from handlers.github import account
 from models.store import content
 from tests.handlers.recorded import decided, recorded, story
 

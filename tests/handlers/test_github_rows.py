@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from handlers import Account, account
+from handlers import Account
+from handlers.github import account
 from tests.handlers.recorded import RECEIVED_AT, ZERO, C, decided, recorded, row
 
 T = datetime(2026, 9, 1, tzinfo=UTC)

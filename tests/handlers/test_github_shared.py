@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from handlers import SOURCES, account
+from handlers import SOURCES
+from handlers.github import account
 from tests.handlers.recorded import SHARED, decided
 
 FILES = sorted(SHARED.glob("*.json"))

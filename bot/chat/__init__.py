@@ -1,0 +1,1 @@
+"""Speaks with people in Slack: slash commands, buttons, digests and alerts."""
