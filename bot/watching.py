@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.web.api.run_answers import told_of_runs
-from bot.web.words import duration
+from bot.words import duration
 from models.errors import Refused
 from models.runs import ENDED
 

@@ -15,7 +15,7 @@ from bot.clients.github import App, GitHub, GitHubError
 from bot.clients.outward import leads_here
 from bot.settings import Settings
 from bot.vault import AppCredentials, Vault, app_credentials
-from bot.web.words import ago
+from bot.words import ago
 from models.errors import Refused
 
 NEEDED = ("contents", "pull_requests", "issues", "checks")
