@@ -1,6 +1,7 @@
 """People who sign in: users, their roles in organisations, sessions, links and tokens."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,3 +92,57 @@ async def forget_expired(db: AsyncConnection) -> None:
     """Delete sessions, links and tokens that nobody can use any more."""
     for statement in EXPIRED:
         await db.execute(statement)
+
+
+class Belongs(NamedTuple):
+    """A person's place in one organisation. `role`: viewer, manager or admin."""
+
+    organization_id: str
+    login: str
+    name: str | None
+    role: str
+
+
+async def memberships(db: AsyncConnection, user_id: str) -> list[Belongs]:
+    """List where a person belongs, by login.
+
+    An organisation that a person named (`login:acme`) is read as the one GitHub has since told of.
+    """
+    rows = await db.execute(
+        sql(
+            "select coalesce(g.id, o.id) as organization_id, coalesce(g.login, o.login) as login, "
+            "coalesce(g.name, o.name) as name, m.role "
+            "from memberships m join organizations o on o.id = m.organization_id "
+            "left join organizations g on o.id like 'login:%' and g.id like 'github:%' "
+            "and lower(g.login) = lower(o.login) where m.user_id = :user_id "
+            "order by lower(o.login), array_position(array['admin','manager','viewer'], m.role)"
+        ),
+        {"user_id": user_id},
+    )
+    highest: dict[str, Belongs] = {}
+    for row in rows:
+        highest.setdefault(row.organization_id, Belongs(*row))
+    return list(highest.values())
+
+
+async def audit(
+    db: AsyncConnection,
+    action: str,
+    *,
+    user_id: str | None = None,
+    organization_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Write down what a person, or somebody who was turned away, did."""
+    await db.execute(
+        sql(
+            "insert into audit_log (user_id, organization_id, action, detail) "
+            "values (:user_id, :organization_id, :action, :detail)"
+        ),
+        {
+            "user_id": user_id,
+            "organization_id": organization_id,
+            "action": action,
+            "detail": detail,
+        },
+    )

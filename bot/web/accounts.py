@@ -5,7 +5,6 @@ import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple
 from uuid import uuid4
 
 from pwdlib import PasswordHash
@@ -15,21 +14,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from models.errors import Refused
 from models.organizations import Organization
 from models.store import remember
-from models.users import ROLES, User
+from models.users import ROLES, Belongs, User, audit, memberships
+
+__all__ = [
+    "Belongs",
+    "audit",
+    "checked_password",
+    "clean_email",
+    "create_user",
+    "end_sessions",
+    "hash_password",
+    "join",
+    "memberships",
+    "organization_called",
+    "user_known_by",
+]
 
 SHORTEST_PASSWORD = 8
 EMAIL = re.compile(r"[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+")
 HASHING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 """Argon2 takes 64 MiB a guess: two at a time bound what a flood of sign-ins may use."""
-
-
-class Belongs(NamedTuple):
-    """A person's place in one organisation. `role`: viewer, manager or admin."""
-
-    organization_id: str
-    login: str
-    name: str | None
-    role: str
 
 
 @cache
@@ -133,28 +137,6 @@ async def join(db: AsyncConnection, user_id: str, organization_id: str, role: st
     )
 
 
-async def memberships(db: AsyncConnection, user_id: str) -> list[Belongs]:
-    """List where a person belongs, by login.
-
-    An organisation that a person named (`login:acme`) is read as the one GitHub has since told of.
-    """
-    rows = await db.execute(
-        text(
-            "select coalesce(g.id, o.id) as organization_id, coalesce(g.login, o.login) as login, "
-            "coalesce(g.name, o.name) as name, m.role "
-            "from memberships m join organizations o on o.id = m.organization_id "
-            "left join organizations g on o.id like 'login:%' and g.id like 'github:%' "
-            "and lower(g.login) = lower(o.login) where m.user_id = :user_id "
-            "order by lower(o.login), array_position(array['admin','manager','viewer'], m.role)"
-        ),
-        {"user_id": user_id},
-    )
-    highest: dict[str, Belongs] = {}
-    for row in rows:
-        highest.setdefault(row.organization_id, Belongs(*row))
-    return list(highest.values())
-
-
 async def user_known_by(db: AsyncConnection, column: str, value: str) -> User | None:
     """Return a person by `id` or `email`; None for nobody."""
     key = {"id": "id", "email": "email"}[column]
@@ -188,26 +170,3 @@ async def end_sessions(db: AsyncConnection, user_id: str) -> None:
             text(f"delete from {table} where user_id = :user_id"),  # noqa: S608 - two names
             {"user_id": user_id},
         )
-
-
-async def audit(
-    db: AsyncConnection,
-    action: str,
-    *,
-    user_id: str | None = None,
-    organization_id: str | None = None,
-    detail: str | None = None,
-) -> None:
-    """Write down what a person, or somebody who was turned away, did."""
-    await db.execute(
-        text(
-            "insert into audit_log (user_id, organization_id, action, detail) "
-            "values (:user_id, :organization_id, :action, :detail)"
-        ),
-        {
-            "user_id": user_id,
-            "organization_id": organization_id,
-            "action": action,
-            "detail": detail,
-        },
-    )
