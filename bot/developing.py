@@ -34,9 +34,6 @@ NAMED = text("""
      where lower(full_name) = lower(:name) or id = :name
      order by id = :name desc, deleted_at is null desc, changed_at desc limit 1
 """)
-OF_ISSUE = text("""
-    select id, status from tickets where repository_id = :repository_id and number = :number
-""")
 WORKERS = text("""
     select exists (select from pg_stat_activity
                     where datname = current_database() and application_name = :name)
@@ -260,7 +257,7 @@ async def ticket_called(surroundings: Surroundings, named: str) -> str:
 
     Raises `Refused` where there is neither.
     """
-    from bot.agent.tickets import take
+    from bot.agent.tickets import ticket_of_issue
 
     issue = ISSUE.fullmatch(named)
     async with surroundings.engine.connect() as db:
@@ -270,20 +267,9 @@ async def ticket_called(surroundings: Surroundings, named: str) -> str:
                 raise Refused(NO_TICKET.format(named=named))
             return str(known)
         home = await repository_called(db, issue["name"])
-        bound = {"repository_id": home.id, "number": int(issue["number"])}
-        found = (await db.execute(OF_ISSUE, bound)).first()
-    if found and found.status in ("open", "in_progress", "in_review"):
-        return str(found.id)
-    taken: str = await take(
-        surroundings,
-        home.organization_id,
-        home.id,
-        int(issue["number"]),
-        source="cli",
-        by_id=None,
-        by_login=None,
-    )
-    return taken
+    place = (surroundings, home.organization_id, home.id)
+    made: str = await ticket_of_issue(*place, int(issue["number"]), source="cli", by_id=None)
+    return made
 
 
 def printable(words: str) -> str:

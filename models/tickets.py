@@ -16,7 +16,7 @@ from models.columns import text as words
 
 PRIORITIES = ("critical", "high", "medium", "low")
 TYPES = ("bug", "feature", "chore", "docs", "refactor", "test", "task")
-SOURCES = ("label", "assignment", "comment", "api", "cli", "page")
+SOURCES = ("label", "assignment", "comment", "api", "cli", "page", "slack")
 
 
 class TicketStatus(StrEnum):
@@ -34,8 +34,8 @@ class Ticket(SQLModel, table=True):
     """An issue for the agent, with its words as they were when somebody asked for it.
 
     The id is the issue's (`github:42`). `requested_at` is when it was asked for: later comments
-    are not read. `source`: label, assignment, comment, api, cli or page. `position` orders the
-    queue of its repository, smallest first. `model`, `budget_usd` and `allowed_paths` are what
+    are not read. `source`: label, assignment, comment, api, cli, page or slack. `position` orders
+    the queue of its repository, smallest first. `model`, `budget_usd` and `allowed_paths` are what
     commands set for it; None means the default. `comment_id` is the tracking comment's.
     """
 
@@ -129,6 +129,11 @@ UNDER_WAY = text("""
 """)
 PLANS = text("""
     select id from runs where ticket_id = :ticket and state = 'waiting_approval' order by id desc
+""")
+GOING_ON = text("""
+    select id from tickets
+     where repository_id = :repository and number = :number
+       and status in ('open', 'in_progress', 'in_review')
 """)
 OF_PULL_REQUEST = text("""
     select * from tickets
@@ -227,3 +232,9 @@ async def ticket_of_pull_request(
     """
     bound = {"repository": repository_id, "number": number, "branch": branch}
     return (await db.execute(OF_PULL_REQUEST, bound)).mappings().first()
+
+
+async def going_on(db: AsyncConnection, repository_id: str, number: int) -> str | None:
+    """Return the ticket of an issue that has not ended; None where there is none."""
+    found: str | None = await db.scalar(GOING_ON, {"repository": repository_id, "number": number})
+    return found

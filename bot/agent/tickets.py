@@ -215,6 +215,28 @@ async def home(db: AsyncConnection, organization_id: str, repository_id: str) ->
     return found
 
 
+async def ticket_of_issue(
+    surroundings: Surroundings,
+    organization_id: str,
+    repository_id: str,
+    number: int,
+    *,
+    source: str,
+    by_id: str | None,
+) -> str:
+    """Return the id of the ticket that an issue is, which it becomes where it is none that goes on.
+
+    Raises `Refused` for what is no open issue, `GitHubError`.
+    """
+    async with surroundings.engine.connect() as db:
+        await home(db, organization_id, repository_id)
+        found = await tickets.going_on(db, repository_id, number)
+    if found is not None:
+        return found
+    place = (surroundings, organization_id, repository_id)
+    return await take(*place, number, source=source, by_id=by_id, by_login=None)
+
+
 async def take(  # noqa: PLR0913 - who wants what
     surroundings: Surroundings,
     organization_id: str,
