@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from bot.sample.staging import NOTE as SAMPLE_NOTE
 from bot.sample.staging import staged
 from bot.schema import migrate
 from bot.settings import ADDRESS, Settings, environment, load
+from bot.vault import kept_secret
 from models.errors import Refused
 
 WITHOUT_REDIS = "No Redis was found: the worker runs inside the web process, on a stand-in."
@@ -119,17 +119,6 @@ def redis_of(settings: Settings) -> Iterator[str | None]:
         return
     with embedded.redis(settings.veelocity_home) as address:
         yield address
-
-
-def kept_secret(path: Path, given: SecretStr) -> SecretStr:
-    """Return a secret that was given, or one that is made once and kept for its owner's eyes."""
-    if given.get_secret_value():
-        return given
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32))
-    return SecretStr(path.read_text().strip())
 
 
 def free_port(host: str, wanted: int) -> int:

@@ -11,11 +11,11 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import logs
-from bot.local import kept_secret, quiet, stores
+from bot.local import quiet, stores
 from bot.sample.staging import Stage, as_sample
 from bot.settings import Settings, load, running_here
 from bot.surroundings import Surroundings
-from bot.vault import Vault
+from bot.vault import Vault, kept_secret
 from models.errors import Refused
 from models.store import engine
 

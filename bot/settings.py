@@ -275,6 +275,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "REDIS_URL": settings.redis_address or "",
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),
+        "SLACK_SIGNING_SECRET": settings.slack_signing_secret.get_secret_value(),
+        "LINEAR_WEBHOOK_SECRET": settings.linear_webhook_secret.get_secret_value(),
         "HOST": settings.host,
         "PORT": str(settings.port),
         "GITHUB_API_URL": settings.github_api_url,

@@ -1,7 +1,9 @@
 """Secrets at rest: sealed by Fernet (https://github.com/fernet/spec), so that tables hold none."""
 
+import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -45,6 +47,17 @@ class Vault:
             return self._fernet.rotate(ciphertext.encode()).decode()
         except InvalidToken:
             raise misfit() from None
+
+
+def kept_secret(path: Path, given: SecretStr) -> SecretStr:
+    """Return a secret that was given, or one that is made once and kept for its owner's eyes."""
+    if given.get_secret_value():
+        return given
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return SecretStr(path.read_text().strip())
 
 
 def derived(key: str) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.sample import branches, payloads, reviews
+from bot.sample import branches, payloads, planning, reviews
 from bot.sample.graph import Commit
 from bot.sample.issues import close_issue
 from bot.sample.merges import close, merge
@@ -28,6 +28,8 @@ class Work:
     urgent: bool = False
     body: str | None = None
     issue: int | None = None
+    planned: int | None = None
+    """The number of Linear's issue."""
 
 
 def plan_change(world: World, repo: Repository) -> Work:
@@ -37,15 +39,19 @@ def plan_change(world: World, repo: Repository) -> Work:
     title = f"{verb} {subject}{world.rng.choice(TAILS)}"
     slug = title.lower().replace(" ", "-")
     issue = world.rng.choice(repo.open_issues)["number"] if _tracked(world, repo) else None
-    prefix = f"eng-{world.rng.randint(100, 999)}" if world.chance(0.3) else area.label
+    number = world.rng.randint(100, 999) if world.chance(0.3) else None
+    author = world.person()
+    planned = planning.planned(world, number, title, author) if number else None
+    prefix = f"eng-{planned}" if planned else area.label
     return Work(
-        author=world.person(),
+        author=author,
         title=title,
         branch=f"{prefix}/{slug}-{world.count('branch')}",
         area=area,
         labels=("bug",) if verb == "Fix" and world.chance(0.6) else (),
         body=f"{title}.\n\nCloses #{issue}" if issue else f"{title}.",
         issue=issue,
+        planned=planned,
     )
 
 
@@ -62,7 +68,7 @@ def change(world: World, repo: Repository, work: Work) -> Steps:
         yield from _get_ready(world, repo, pr, work)
     if not work.urgent and world.chance(0.05):
         yield world.working(world.about(9, 6), work.author)
-        close(world, repo, pr, work.author)
+        _give_up(world, repo, pr, work)
         return
     for last in (False, False, True):
         content = yield from reviews.review(world, repo, pr, urgent=work.urgent, last=last)
@@ -71,11 +77,17 @@ def change(world: World, repo: Repository, work: Work) -> Steps:
         yield from _answer(world, repo, pr, work)
     yield _merge_time(world, pr, work)
     if not work.urgent and pr.author.type == "User" and world.chance(0.02):
-        close(world, repo, pr, work.author)
+        _give_up(world, repo, pr, work)
         return
     merge(world, repo, pr, fix=is_fix(work), urgent=work.urgent)
+    planning.finished(world, work.planned, work.author, merged=True)
     if work.issue:
         close_issue(world, repo, work.issue, work.author)
+
+
+def _give_up(world: World, repo: Repository, pr: PullRequest, work: Work) -> None:
+    close(world, repo, pr, work.author)
+    planning.finished(world, work.planned, work.author, merged=False)
 
 
 def is_fix(work: Work) -> bool:

@@ -23,8 +23,8 @@ from bot.sample import shipping
 from bot.sample.desk import BOT, Desk
 from bot.sample.payloads import iso
 from bot.sample.people import ADMIN, user
-from bot.sample.replay import signed
 from bot.sample.repositories import APP_ID, INSTALLATION_ID
+from bot.sample.signing import signed
 from bot.sample.world import Delivery
 
 PREFIX = f"/repos/{shipping.FULL_NAME}"

@@ -51,8 +51,15 @@ class Person:
 
     @property
     def email(self) -> str:
-        """The address GitHub gives those who keep theirs private."""
-        return f"{self.id}+{self.login}@users.noreply.github.com"
+        """The address in their commits: GitHub gives one to those who keep theirs private."""
+        if self.type == "Bot" or self.id % 5 == 1:
+            return f"{self.id}+{self.login}@users.noreply.github.com"
+        return self.work_email
+
+    @property
+    def work_email(self) -> str:
+        """The address at work, which Slack and Linear know."""
+        return f"{self.login.replace('-', '.')}@acme.example"
 
 
 PEOPLE = (

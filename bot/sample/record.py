@@ -85,6 +85,17 @@ class Incident:
 
 
 @dataclass(frozen=True)
+class SpokenIncident:
+    """An incident that was told in Slack; `key` names the thread's first message."""
+
+    repository_id: int
+    key: str
+    severity: str
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Undelivered:
     """A push that happened and was never told."""
 
@@ -102,6 +113,7 @@ class Record:
     failed_attempts: tuple[FailedAttempt, ...]
     changes: tuple[Change, ...]
     incidents: tuple[Incident, ...]
+    spoken: tuple[SpokenIncident, ...]
     undelivered: tuple[Undelivered, ...]
 
 
@@ -115,6 +127,7 @@ def record(world: World) -> Record:
         incidents=tuple(
             Incident(*values) for values in world.incidents if values[3] >= _since(world, values[0])
         ),
+        spoken=tuple(SpokenIncident(**vars(spoken)) for spoken in world.spoken),
         undelivered=tuple(Undelivered(*values) for values in world.undelivered),
     )
 

@@ -11,6 +11,7 @@ from bot.sample.issues import incident
 from bot.sample.merges import Direct, push_directly
 from bot.sample.people import TRAIN, Person, after, user
 from bot.sample.pushes import tag, touched
+from bot.sample.talk import outage
 from bot.sample.world import Attempt, Repository, Shipped, Steps, World
 
 Shipping = Generator[datetime, None, bool]
@@ -227,6 +228,8 @@ def _repair(world: World, repo: Repository) -> Steps:
     lasts = timedelta(minutes=world.rng.randint(25, round(world.eased(240, 90))))
     if world.chance(0.6):
         world.spawn(incident(world, repo, by, lasts))
+    elif world.now > world.start:
+        world.spawn(outage(world, repo, by, lasts, culprit))
     if _may_roll_back(world, repo) and world.chance(0.7):
         steps = 2 if len(_clean(repo)) > 2 and world.chance(0.2) else 1
         yield from ship(world, repo, repo.running[-1 - steps][0], "rollback")

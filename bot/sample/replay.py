@@ -1,18 +1,12 @@
-"""Send deliveries to a webhook endpoint, signed as GitHub signs them.
-
-docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
-"""
+"""Send deliveries to the app's webhooks, signed as their sources sign them."""
 
 import asyncio
-import hashlib
-import hmac
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import httpx
-from pydantic_core import to_json
 
-from bot.sample.repositories import APP_ID
+from bot.sample.signing import PATHS, signed
 from bot.sample.world import Delivery
 
 AWAY = 503
@@ -22,33 +16,18 @@ Progress = Callable[[int], None]
 """Told how many deliveries have been answered so far."""
 
 
-def signed(delivery: Delivery, secret: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the request GitHub would make."""
-    body = to_json(delivery.payload)
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "GitHub-Hookshot/0000000",
-        "x-github-delivery": delivery.delivery_id,
-        "x-github-event": delivery.event,
-        "x-github-hook-id": "410077251",
-        "x-github-hook-installation-target-id": str(APP_ID),
-        "x-github-hook-installation-target-type": "integration",
-        "x-hub-signature-256": f"sha256={digest}",
-    }
-    return headers, body
-
-
 async def replay(
     deliveries: Iterable[Delivery],
-    url: str,
-    secret: str,
+    address: str,
+    secrets: Mapping[str, str],
     *,
     concurrency: int = 16,
     on_progress: Progress | None = None,
     client: httpx.AsyncClient | None = None,
-) -> dict[int, int]:
+) -> Counter[int]:
     """POST them, begun in their order, at most `concurrency` at a time; how often each status came.
+
+    `address` is the app's, `secrets` are by source.
 
     503 is tried again when its `Retry-After` says, 60 times at most; any other answer is counted
     and final. Raises an `ExceptionGroup` of `httpx.TransportError` when nobody listens.
@@ -58,7 +37,7 @@ async def replay(
 
     async def work(session: httpx.AsyncClient, queue: Iterator[Delivery]) -> None:
         for delivery in queue:
-            counts[await _post(session, url, *signed(delivery, secret))] += 1
+            counts[await _post(session, address, delivery, secrets[delivery.source])] += 1
             if on_progress:
                 on_progress(counts.total())
 
@@ -71,11 +50,13 @@ async def replay(
     finally:
         if client is None:
             await session.aclose()
-    return dict(counts)
+    return counts
 
 
-async def _post(session: httpx.AsyncClient, url: str, headers: dict[str, str], body: bytes) -> int:
+async def _post(session: httpx.AsyncClient, address: str, delivery: Delivery, secret: str) -> int:
     for _ in range(TRIES):
+        headers, body = signed(delivery, secret)
+        url = address.rstrip("/") + PATHS[delivery.source]
         answer = await session.post(url, headers=headers, content=body)
         if answer.status_code != AWAY:
             return answer.status_code

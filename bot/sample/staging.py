@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from bot.sample.repositories import APP_ID
 from bot.sample.shipping import origins
 from bot.settings import Settings
+from bot.vault import kept_secret
 
 SEED = 7
 NOTE = "sample.json"
@@ -52,6 +53,10 @@ class Stage:
         """Write a note down."""
         (self.home / NOTE).write_text(noted.model_dump_json())
 
+    def secret(self, name: str) -> SecretStr:
+        """Return a secret that the demo's sources sign with, made on the first start."""
+        return kept_secret(self.home / name, SecretStr(""))
+
     def key(self) -> str:
         """Return the sample app's private key, made on the first start and never used elsewhere."""
         path = self.home / KEY
@@ -83,6 +88,8 @@ def as_sample(settings: Settings, stage: Stage) -> Settings:
     there = f"http://127.0.0.1:{stage.note().port}"
     return settings.model_copy(
         update={
+            "slack_signing_secret": stage.secret("slack_signing_secret"),
+            "linear_webhook_secret": stage.secret("linear_webhook_secret"),
             "git_url": origins(stage.home.absolute()).as_uri(),
             "anthropic_api_key": SecretStr(MODEL_KEY),
             "anthropic_base_url": f"{there}/anthropic",

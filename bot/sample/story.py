@@ -16,9 +16,11 @@ from bot.sample.issues import reports
 from bot.sample.organisation import backlog, chores, hire, install, installation, rename, updates
 from bot.sample.payloads import repository
 from bot.sample.people import PEOPLE, working
+from bot.sample.planning import plans
 from bot.sample.record import Record, record
 from bot.sample.releases import releases
 from bot.sample.repositories import PLANS, Plan
+from bot.sample.talk import open_channels, quiet_talk
 from bot.sample.world import Delivery, Repository, World, commit
 
 WARM_UP = timedelta(days=14)
@@ -49,9 +51,14 @@ class SampleRepository:
 
 @dataclass(frozen=True)
 class Story:
-    """The deliveries in GitHub's order, what truly happened, and the commit graphs by name."""
+    """What truly happened, and what was told of it.
+
+    `deliveries` are GitHub's in their order, `others` those of Slack and Linear; `graph` are the
+    commits by repository's name.
+    """
 
     deliveries: tuple[Delivery, ...]
+    others: tuple[Delivery, ...]
     record: Record
     graph: Mapping[str, Graph]
     repositories: tuple[SampleRepository, ...]
@@ -59,18 +66,25 @@ class Story:
     start: datetime
     until: datetime
 
+    @property
+    def everything(self) -> tuple[Delivery, ...]:
+        """The deliveries of all sources, in the order of time."""
+        return tuple(sorted((*self.deliveries, *self.others), key=lambda delivery: delivery.at))
+
 
 def story(seed: int = 7, until: datetime = UNTIL, days: int = 180) -> Story:
     """Tell it. `until` is aware; nothing later happens."""
     until = until.astimezone(UTC).replace(microsecond=0)
     start = until - timedelta(days=days)
     now = start - WARM_UP
-    world = World(seed=seed, start=start, until=until, now=now, rng=Random(seed))
+    rng, talk = Random(seed), Random(f"{seed}:talk")
+    world = World(seed=seed, start=start, until=until, now=now, rng=rng, talk=talk)
     world.repositories = [_repository(world, plan) for plan in PLANS]
     _begin(world)
     world.run()
     return Story(
         deliveries=tuple(world.deliveries),
+        others=tuple(sorted(world.others, key=lambda delivery: delivery.at)),
         record=record(world),
         graph=MappingProxyType({r.full_name: r.commits for r in world.repositories}),
         repositories=tuple(_sample(world, repo) for repo in world.repositories),
@@ -105,6 +119,9 @@ def _repository(world: World, plan: Plan) -> Repository:
 
 def _begin(world: World) -> None:
     world.spawn(install(world), world.start)
+    world.spawn(open_channels(world), world.start + timedelta(minutes=10))
+    world.spawn(plans(world), world.start + timedelta(minutes=20))
+    world.spawn(quiet_talk(world), world.start + timedelta(days=1))
     for repo in world.repositories:
         for process in (backlog, releases, reports, chores, updates):
             world.spawn(process(world, repo), working(world.now))

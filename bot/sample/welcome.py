@@ -15,6 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.agent.sandbox import lacks
+from bot.sample.connecting import connect_sample
+from bot.sample.deliver import DELIVERIES
 from bot.sample.replay import replay
 from bot.sample.staging import Stage
 from bot.sample.story import story
@@ -27,6 +29,9 @@ from models.store import engine
 PATIENCE_SECONDS = 60
 LINK_MINUTES = 60
 PERSON = "you@localhost"
+ARRIVAL = 2
+"""The first deliveries: a ping, and the installation that founds the organisation."""
+
 SAMPLE, SAMPLE_ZONE = "acme", "Europe/Berlin"
 
 WAITING = text("""
@@ -95,7 +100,8 @@ def say(settings: Settings, token: str) -> None:
     typer.echo(f"Sign in once, within the hour: {settings.public_url}/sign-in/{token}")
     if settings.sample_data:
         typer.echo("It shows sample data. Send one more signed delivery and watch the page change:")
-        typer.echo("  .venv/bin/python -m bot.sample.deliver deployment_status")
+        for name in DELIVERIES:
+            typer.echo(f"  .venv/bin/python -m bot.sample.deliver {name}")
     else:
         typer.echo(f"To connect GitHub, sign in and open {settings.public_url}/setup")
     typer.echo("Ctrl-C stops everything; the data stays.")
@@ -108,7 +114,7 @@ async def tell(settings: Settings, opened: AsyncEngine) -> None:
     if noted.told:
         return
     typer.echo("Writing 180 days of a sample organisation …")
-    deliveries = story(noted.seed, noted.until).deliveries
+    deliveries = story(noted.seed, noted.until).everything
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -117,11 +123,13 @@ async def tell(settings: Settings, opened: AsyncEngine) -> None:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         delivering = progress.add_task("Delivering, signed", total=len(deliveries))
-        counts = await replay(
-            deliveries,
-            f"{settings.local_url}/webhooks/github",
-            settings.webhook_secrets[0],
-            on_progress=lambda done: progress.update(delivering, completed=done),
+        counts = await replay(deliveries[:ARRIVAL], settings.local_url, secrets_of(settings))
+        await until(lambda: connected(opened), "the sample's organisation did not appear")
+        counts += await replay(
+            deliveries[ARRIVAL:],
+            settings.local_url,
+            secrets_of(settings),
+            on_progress=lambda done: progress.update(delivering, completed=done + ARRIVAL),
         )
         total = len(deliveries)
         bar = progress.add_task("Settling", total=total)
@@ -134,6 +142,21 @@ async def tell(settings: Settings, opened: AsyncEngine) -> None:
     if refused:
         typer.echo(f"{refused} deliveries were refused: {counts}", err=True)
     stage.keep(noted.model_copy(update={"told": True}))
+
+
+async def connected(opened: AsyncEngine) -> bool:
+    """Tie the sample's Slack and Linear to it; False while nobody has installed the app."""
+    async with opened.begin() as db:
+        return await connect_sample(db, SAMPLE)
+
+
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Return what each source signs with."""
+    return {
+        "github": settings.webhook_secrets[0],
+        "slack": settings.slack_signing_secret.get_secret_value(),
+        "linear": settings.linear_webhook_secret.get_secret_value(),
+    }
 
 
 async def answers(settings: Settings) -> bool:

@@ -21,12 +21,13 @@ Steps = Iterator[datetime]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One HTTP request as GitHub would send it."""
+    """One HTTP request as its source would send it: github, slack or linear."""
 
     event: str
     delivery_id: str
     payload: dict[str, Any]
     at: datetime
+    source: str = "github"
 
 
 @dataclass(eq=False)
@@ -90,6 +91,17 @@ class Attempt:
 
 
 @dataclass(eq=False)
+class Spoken:
+    """An incident as Slack's thread tells it; `key` is the thread's first message."""
+
+    repository_id: int
+    key: str
+    severity: str
+    opened_at: datetime
+    resolved_at: datetime | None = None
+
+
+@dataclass(eq=False)
 class Repository:
     """A repository as it stands."""
 
@@ -128,8 +140,16 @@ class World:
     until: datetime
     now: datetime
     rng: Random
+    talk: Random
     repositories: list[Repository] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
+    others: list[Delivery] = field(default_factory=list)
+    """What Slack and Linear send, in any order."""
+    spoken: list[Spoken] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)
+    """Numbers of Linear's issues that are taken."""
+    planned: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Linear's issues that somebody works on, by number."""
     undelivered: list[tuple[int, str, str, datetime]] = field(default_factory=list)
     incidents: list[tuple[int, int, str, datetime, datetime | None]] = field(default_factory=list)
     queue: list[tuple[datetime, int, Steps]] = field(default_factory=list)

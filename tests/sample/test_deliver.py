@@ -13,6 +13,7 @@ from bot.sample import deliver
 from bot.sample.staging import Note, Stage
 from bot.sample.story import Story
 from bot.sample.welcome import SAMPLE, SAMPLE_ZONE, measure_at_home, until
+from models.errors import Refused
 from models.organizations import Organization
 from models.store import remember
 
@@ -25,26 +26,46 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return end.value.code
 
 
-def test_it_is_a_success_in_production_of_a_new_commit(told: Story) -> None:
-    sent = deliver.deployment_status(told.deliveries)
+@pytest.fixture
+def stage(tmp_path: Path, told: Story, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The folder of a demo whose story is the one all these tests share."""
+    monkeypatch.setattr(deliver, "story", lambda *_: told)
+    made = Stage(tmp_path)
+    made.keep(Note(seed=7, until=datetime.now(UTC), port=0))
+    return made
+
+
+def test_it_is_a_success_in_production_of_a_new_commit(told: Story, stage: Stage) -> None:
+    sent, what = deliver.deployment_status(stage)
     assert sent.payload["deployment_status"]["state"] == "success"
     assert sent.payload["deployment"]["environment"] == "production"
     known = {
         each.payload["deployment"]["sha"] for each in told.deliveries if each.event == "deployment"
     }
     assert sent.payload["deployment"]["sha"] not in known
+    assert "to production" in what
 
 
-def test_the_answer_is_said_in_words(told: Story) -> None:
-    sent = deliver.deployment_status(told.deliveries)
+def test_an_incident_is_resolved_by_a_reaction_to_its_message(stage: Stage) -> None:
+    with pytest.raises(Refused, match="no incident to resolve"):
+        deliver.resolve(stage)
+    opened, words = deliver.incident(stage)
+    ended, _ = deliver.resolve(stage)
+    assert (opened.source, opened.event, ended.event) == ("slack", "message", "reaction_added")
+    assert opened.payload["event"]["text"] in words
+    assert ended.payload["event"]["item"]["ts"] == opened.payload["event"]["ts"]
+    assert opened.payload["event_id"] != ended.payload["event_id"]
+
+
+def test_the_answer_is_said_in_words() -> None:
     receipt = {"delivery_id": "d", "status": "received", "decisions": "http://app/deliveries/1"}
-    code, words = deliver.said(sent, "http://app", httpx.Response(202, json=receipt))
+    code, words = deliver.said("a thing", "http://app", httpx.Response(202, json=receipt))
     assert code == 0
-    assert "to production" in words
+    assert words.startswith("Delivered, signed: a thing.")
     assert words.endswith("What it decided: http://app/deliveries/1")
-    refused = deliver.said(sent, "http://app", httpx.Response(401, json={"title": "no"}))
+    refused = deliver.said("a thing", "http://app", httpx.Response(401, json={"title": "no"}))
     assert refused == (3, 'http://app answered 401: {"title":"no"}')
-    assert deliver.said(sent, "http://app", httpx.Response(200, html="<p>"))[0] == 3
+    assert deliver.said("a thing", "http://app", httpx.Response(200, html="<p>"))[0] == 3
 
 
 @pytest.mark.parametrize("wrong", [[], ["push"], ["deployment_status", "http://a", "more"]])
