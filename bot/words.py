@@ -1,10 +1,25 @@
-"""How numbers and times are said to people: 52 min, 14.2 h, 2.4 d, 3 min ago."""
+"""How numbers and times are said to people: 52 min, 14.2 h, 2.4 d, 3 min ago, 12 % up."""
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 NOTHING = "\N{EN DASH}"
+FEWEST_FOR_A_TREND = 5
+WEEK_DAYS, MONTH_DAYS = 7, 30.4375
+
+Measured = tuple[float | None, int]
+"""A value, and how many samples it is of."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a number stands against the previous period. `tone`: good, bad or none (grey)."""
+
+    direction: str
+    says: str
+    tone: str
 
 
 def duration(seconds: float | None) -> str:
@@ -126,3 +141,28 @@ def round_duration(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f} {unit}"
     return duration(seconds) if seconds else "0"
+
+
+def per_unit(per_day: float | None) -> tuple[str, str]:
+    """Say a rate a day so that it is at least one where it can be."""
+    if per_day is None:
+        return NOTHING, ""
+    if per_day >= 1:
+        return rate(per_day), "per day"
+    if per_day * WEEK_DAYS >= 1:
+        return rate(per_day * WEEK_DAYS), "per week"
+    return rate(per_day * MONTH_DAYS), "per month"
+
+
+def change(now: Measured, before: Measured, *, higher: str) -> Change | None:
+    """Compare two periods; grey where either has too few samples to say anything."""
+    (value, count), (previous, previous_count) = now, before
+    if value is None or not previous:
+        return None
+    moved = value / previous - 1
+    direction = "same" if abs(moved) < 0.005 else "up" if moved > 0 else "down"
+    lower = "bad" if higher == "good" else "good"
+    tone = {"same": "none", "up": higher, "down": lower}[direction]
+    if min(count, previous_count) < FEWEST_FOR_A_TREND:
+        tone = "none"
+    return Change(direction, f"{abs(moved) * 100:.0f} %", tone)

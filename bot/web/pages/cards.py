@@ -7,23 +7,30 @@ from markupsafe import Markup
 
 from bot.web import charts, words
 from bot.web.svg import Caption
+from bot.words import FEWEST_FOR_A_TREND, Change, Measured, change, per_unit
 from models.metrics.core import Bucket, Window
 from models.metrics.deployments import DeploymentFrequency, FrequencyBucket
 from models.metrics.lead_time import ChangeLeadTime, LeadTimeBucket
 from models.metrics.levels import Level
 
-FEWEST_FOR_A_TREND = 5
+__all__ = [
+    "FEWEST_FOR_A_TREND",
+    "Card",
+    "Change",
+    "Measured",
+    "Pill",
+    "change",
+    "frequency_card",
+    "lead_time_card",
+    "per_unit",
+    "pill",
+    "spark_bucket",
+    "thinned",
+    "weekly_mean",
+]
+
 MOST_SPARKS = 60
-WEEK_DAYS, MONTH_DAYS = 7, 30.4375
-
-
-@dataclass(frozen=True)
-class Change:
-    """How a number stands against the previous period. `tone`: good, bad or none (grey)."""
-
-    direction: str
-    says: str
-    tone: str
+WEEK_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -109,17 +116,6 @@ def spark_bucket(window: Window) -> Bucket:
     return Bucket.DAY if window.days <= 2 * WEEK_DAYS else Bucket.WEEK
 
 
-def per_unit(per_day: float | None) -> tuple[str, str]:
-    """Say a rate a day so that it is at least one where it can be."""
-    if per_day is None:
-        return words.NOTHING, ""
-    if per_day >= 1:
-        return words.rate(per_day), "per day"
-    if per_day * WEEK_DAYS >= 1:
-        return words.rate(per_day * WEEK_DAYS), "per week"
-    return words.rate(per_day * MONTH_DAYS), "per month"
-
-
 def pill(told: Level) -> Pill | None:
     """Return where a number stands; None without data."""
     name = told["level"] or told["level_place"]
@@ -127,23 +123,6 @@ def pill(told: Level) -> Pill | None:
         return None
     cutoffs = "; ".join(f"{level}: {says}" for level, says in told["level_cutoffs"].items())
     return Pill(name, told["level"] or "place", f"DORA {told['level_edition']}: {cutoffs}")
-
-
-Measured = tuple[float | None, int]
-
-
-def change(now: Measured, before: Measured, *, higher: str) -> Change | None:
-    """Compare two periods; grey where either has too few samples to say anything."""
-    (value, count), (previous, previous_count) = now, before
-    if value is None or not previous:
-        return None
-    moved = value / previous - 1
-    direction = "same" if abs(moved) < 0.005 else "up" if moved > 0 else "down"
-    lower = "bad" if higher == "good" else "good"
-    tone = {"same": "none", "up": higher, "down": lower}[direction]
-    if min(count, previous_count) < FEWEST_FOR_A_TREND:
-        tone = "none"
-    return Change(direction, f"{abs(moved) * 100:.0f} %", tone)
 
 
 def weekly_mean(counts: Sequence[int]) -> list[float | None]:
