@@ -117,16 +117,19 @@ def block(place: float, amount: float, below: float, top: float, series: str) ->
     )
 
 
-def band(caption: Caption, spreads: Sequence[Spread], goal: Mark | None = None) -> Chart:
+def band(
+    caption: Caption, spreads: Sequence[Spread], goal: Mark | None = None, noun: str = "change"
+) -> Chart:
     """Draw the median over time, and the band up to the 90th percentile.
 
     A bucket without data leaves a gap. `goal` is a cut-off worth knowing, drawn where it fits.
+    `noun`: what is counted.
     """
     scale = duration_ticks(max((spread.p90 or 0 for spread in spreads), default=0))
     top = scale[-1]
     lines = Markup().join(stretch(run, top) for run in unbroken(spreads))
     points = (
-        spoken(told(spread), hit(place))
+        spoken(told(spread, noun), hit(place))
         for place, spread in enumerate(spreads)
         if spread.p50 is not None
     )
@@ -141,14 +144,14 @@ def band(caption: Caption, spreads: Sequence[Spread], goal: Mark | None = None) 
         (row.label, words.duration(row.p50), words.duration(row.p90), str(row.count))
         for row in spreads
     )
-    return Chart(svg, ("Period", "p50", "p90", "changes"), rows)
+    return Chart(svg, ("Period", "p50", "p90", f"{noun}s"), rows)
 
 
-def told(spread: Spread) -> str:
+def told(spread: Spread, noun: str = "change") -> str:
     """Say one bucket of a band."""
     return (
         f"{spread.label}\np50 {words.duration(spread.p50)}\np90 {words.duration(spread.p90)}"
-        f"\n{words.count(spread.count, 'change')}"
+        f"\n{words.count(spread.count, noun)}"
     )
 
 
@@ -178,10 +181,12 @@ def stretch(run: list[Point], top: float) -> Markup:
     return drawn
 
 
-def histogram(caption: Caption, bins: Sequence[Bin], marks: Iterable[Mark] = ()) -> Chart:
+def histogram(
+    caption: Caption, bins: Sequence[Bin], marks: Iterable[Mark] = (), noun: str = "change"
+) -> Chart:
     """Draw how durations are spread; `marks` (p50, p90) stand where they fall."""
     scale = count_ticks(max((one.count for one in bins), default=0) * 1.08)
-    drawn = (column(place, one, scale[-1]) for place, one in enumerate(bins))
+    drawn = (column(place, one, scale[-1], noun) for place, one in enumerate(bins))
     svg = frame(
         caption,
         axis((tick, f"{tick:g}") for tick in scale),
@@ -190,16 +195,16 @@ def histogram(caption: Caption, bins: Sequence[Bin], marks: Iterable[Mark] = ())
         upright(bins, marks),
     )
     rows = tuple((within(one), str(one.count)) for one in bins)
-    return Chart(svg, ("Lead time", "changes"), rows)
+    return Chart(svg, ("It took", f"{noun}s"), rows)
 
 
-def column(place: int, one: Bin, top: float) -> Markup:
+def column(place: int, one: Bin, top: float, noun: str) -> Markup:
     """Draw one bin."""
     height = short(one.count / top * 100)
     drawn = Markup('<rect class="s1" x="{}" width=".92" y="{}" height="{}"/>').format(
         short(place + 0.04), short(100 - one.count / top * 100), height
     )
-    return spoken(f"{within(one)}\n{words.count(one.count, 'change')}", hit(place) + drawn)
+    return spoken(f"{within(one)}\n{words.count(one.count, noun)}", hit(place) + drawn)
 
 
 def within(one: Bin) -> str:
@@ -222,17 +227,19 @@ def edges(bins: Sequence[Bin]) -> Markup:
 
 def upright(bins: Sequence[Bin], marks: Iterable[Mark]) -> Markup:
     """Draw a dashed line at each mark; names that would touch stand one below the other."""
-    drawn, last = Markup(), -100.0
+    lines, names, last = Markup(), Markup(), -100.0
     for row, mark in enumerate(marks):
         at = position(mark.value, bins)
         turned = " end" if at > 80 else ""
         y = 11 if at - last > 25 else 11 + 13 * row
         last = at
-        drawn += Markup(
-            '<line class="mark" x1="{0}%" x2="{0}%" y1="2" y2="{1}"/>'
-            '<text class="tick mark-name{2}" x="{0}%" y="{3}" dx="{4}">{5}</text>'
-        ).format(short(at), TOP + PLOT, turned, y, -5 if turned else 5, mark.name)
-    return drawn
+        lines += Markup('<line class="mark" x1="{0}%" x2="{0}%" y1="2" y2="{1}"/>').format(
+            short(at), TOP + PLOT
+        )
+        names += Markup('<text class="tick mark-name{}" x="{}%" y="{}" dx="{}">{}</text>').format(
+            turned, short(at), y, -5 if turned else 5, mark.name
+        )
+    return lines + names
 
 
 def position(value: float, bins: Sequence[Bin]) -> float:

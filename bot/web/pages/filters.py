@@ -1,7 +1,7 @@
-"""What the bar above the numbers chooses: period, repository, environment; all in the URL."""
+"""What the bar above the numbers chooses: period, repository, team, environment; all in the URL."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from urllib.parse import urlencode
 
@@ -25,13 +25,19 @@ ENVIRONMENTS = text("""
      where organization_id = :organization_id order by environment
 """)
 
+TEAMS = text("""
+    select id, name from teams
+     where organization_id = :organization_id and not deleted order by name, id
+""")
+
 
 @dataclass(frozen=True)
 class Repositories:
-    """The repositories that can be chosen, `owner/name` by id, and the environments."""
+    """What can be chosen: repositories, `owner/name` by id, environments, and teams by id."""
 
     names: Mapping[str, str]
     environments: tuple[str, ...]
+    teams: Mapping[str, str] = field(default_factory=dict)
 
     def id_of(self, name: str) -> str:
         """Return a repository's id by its id or name; raise `Refused` where there is none."""
@@ -39,6 +45,13 @@ class Repositories:
             if name in (key, full_name):
                 return key
         raise Refused(f"There is no repository {name!r} in this organisation.")
+
+    def team_id_of(self, said: str) -> str:
+        """Return a team's id by its id or name; raise `Refused` where there is none."""
+        for key, name in self.teams.items():
+            if said in (key, name):
+                return key
+        raise Refused(f"There is no team {said!r} in this organisation.")
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class Filters:
             "start": None if self.period else self.window.start_date.isoformat(),
             "end": None if self.period else self.window.end_date.isoformat(),
             "repository": self.repository,
+            "team": self.scope.team_id,
             "environment": None if self.scope.environment == "production" else self.environment,
             "by": self.bucket.value if self.by_chosen else None,
         }
@@ -103,7 +117,8 @@ async def repositories(db: AsyncConnection, organization_id: str) -> Repositorie
     bound = {"organization_id": organization_id}
     named = {row.id: row.full_name for row in await db.execute(REPOSITORIES, bound)}
     environments = (await db.execute(ENVIRONMENTS, bound)).scalars().all()
-    return Repositories(named, tuple(environments))
+    teams = {row.id: row.name for row in await db.execute(TEAMS, bound)}
+    return Repositories(named, tuple(environments), teams)
 
 
 async def chosen(
@@ -118,6 +133,7 @@ async def chosen(
     period, window = read_window(query, now, time_zone)
     bucket, repository = read_bucket(query.get("by")), query.get("repository") or None
     repository_id = known.id_of(repository) if repository else None
+    team = query.get("team") or None
     return Filters(
         period=period,
         window=window,
@@ -125,6 +141,7 @@ async def chosen(
             organization_id=organization_id,
             repository_id=repository_id,
             environment=query.get("environment") or "production",
+            team_id=known.team_id_of(team) if team else None,
         ),
         repository=known.names[repository_id] if repository_id else None,
         bucket=bucket or usual_bucket(window.days),
