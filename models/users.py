@@ -1,6 +1,7 @@
 """People who sign in: users, their roles in organisations, sessions, links and tokens."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 from sqlalchemy import text as sql
@@ -92,6 +93,11 @@ async def forget_expired(db: AsyncConnection) -> None:
     """Delete sessions, links and tokens that nobody can use any more."""
     for statement in EXPIRED:
         await db.execute(statement)
+
+
+def token_hash(token: str) -> str:
+    """Return what the tables keep of a token."""
+    return sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 class Belongs(NamedTuple):

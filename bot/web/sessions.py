@@ -3,7 +3,6 @@
 Tokens are 256 random bits; the tables hold only their SHA-256. Postgres keeps the time.
 """
 
-import hashlib
 import secrets
 
 from sqlalchemy import text
@@ -11,15 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.web.accounts import clean_email, user_known_by
 from models.errors import Refused
-from models.users import User
+from models.users import User, token_hash
+
+__all__ = [
+    "SESSION_DAYS",
+    "end_session",
+    "new_token",
+    "session_user",
+    "sign_in_link",
+    "start_session",
+    "token_hash",
+    "used_link",
+]
 
 SESSION_DAYS = 14
 LINK_MINUTES = 24 * 60
-
-
-def token_hash(token: str) -> str:
-    """Return what the tables keep of a token."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def new_token() -> str:
