@@ -73,7 +73,7 @@ from models.pull_requests import (
 )
 from models.repositories import Contributor, Ref, Repository
 from models.runs import Run, RunMessage, RunState, RunStep
-from models.slack import SlackChannel, SlackMessage, SlackReaction
+from models.slack import SlackChannel, SlackChannelState, SlackMessage, SlackReaction
 from models.tickets import Ticket, TicketStatus
 from models.users import AuditEntry, Membership, RefreshToken, Session, SignInLink, User
 from models.workflows import CheckRun, CheckSuite, Release, Workflow, WorkflowJob, WorkflowRun
@@ -153,6 +153,7 @@ __all__ = [
     "Session",
     "SignInLink",
     "SlackChannel",
+    "SlackChannelState",
     "SlackMember",
     "SlackMessage",
     "SlackReaction",

@@ -3,6 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import Index
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from models.columns import maybe_text, maybe_time, now, number, text, time
@@ -106,3 +108,84 @@ class SyncLog(SQLModel, table=True):
     error: str | None = maybe_text()
     started_at: datetime | None = now()
     finished_at: datetime | None = maybe_time()
+
+
+SECRET = sql("select ciphertext from connection_secrets where connection_id = :id")
+KEEP_SECRET = sql("""
+    insert into connection_secrets (connection_id, ciphertext, expires_at)
+    values (:id, :ciphertext, :expires_at)
+        on conflict (connection_id) do update
+       set ciphertext = excluded.ciphertext, expires_at = excluded.expires_at, stored_at = now()
+""")
+FORGET_SECRET = sql("delete from connection_secrets where connection_id = :id")
+BEGIN_CONSENT = sql("""
+    insert into connect_states (token_hash, kind, organization_id, user_id, account, expires_at)
+    values (:token_hash, :kind, :organization_id, :user_id, :account,
+            now() + make_interval(mins => :minutes))
+""")
+END_CONSENT = sql("""
+    delete from connect_states where token_hash = :token_hash and kind = :kind
+    returning organization_id, user_id, account, expires_at > now() as fresh
+""")
+FORGET_CONSENTS = sql("delete from connect_states where expires_at < now() - interval '1 day'")
+BEGIN_SYNC = sql("""
+    insert into sync_logs (organization_id, source, name) values (:organization_id, :source, :name)
+    returning id
+""")
+END_SYNC = sql("""
+    update sync_logs set state = :state, items = :items, error = :error, finished_at = now()
+     where id = :id
+""")
+
+CONSENT_MINUTES = 10
+
+
+async def connection_secret(db: AsyncConnection, connection_id: str) -> str | None:
+    """Return what is sealed of a connection; None where nothing is."""
+    sealed: str | None = await db.scalar(SECRET, {"id": connection_id})
+    return sealed
+
+
+async def keep_connection_secret(
+    db: AsyncConnection, connection_id: str, ciphertext: str, expires_at: datetime | None = None
+) -> None:
+    """Keep a connection's sealed secret in the place of the one before."""
+    bound = {"id": connection_id, "ciphertext": ciphertext, "expires_at": expires_at}
+    await db.execute(KEEP_SECRET, bound)
+
+
+async def forget_connection_secret(db: AsyncConnection, connection_id: str) -> None:
+    """Delete the secret of a connection that has ended."""
+    await db.execute(FORGET_SECRET, {"id": connection_id})
+
+
+async def begin_consent(db: AsyncConnection, state: ConnectState) -> None:
+    """Keep that a consent was begun, for ten minutes; its `expires_at` is Postgres' to say."""
+    await db.execute(FORGET_CONSENTS)
+    told = state.model_dump(exclude={"expires_at"})
+    await db.execute(BEGIN_CONSENT, {**told, "minutes": CONSENT_MINUTES})
+
+
+async def ended_consent(db: AsyncConnection, kind: str, token_hash: str) -> ConnectState | None:
+    """Use a consent up and return it; None for one that is used, too old or never begun."""
+    found = await db.execute(END_CONSENT, {"token_hash": token_hash, "kind": kind})
+    row = found.mappings().one_or_none()
+    if row is None or not row["fresh"]:
+        return None
+    told = {name: row[name] for name in ("organization_id", "user_id", "account")}
+    return ConnectState(token_hash=token_hash, kind=kind, **told)
+
+
+async def begin_sync(db: AsyncConnection, organization_id: str, source: str, name: str) -> int:
+    """Write down that a synchronisation began; return its number."""
+    bound = {"organization_id": organization_id, "source": source, "name": name}
+    number: int = (await db.execute(BEGIN_SYNC, bound)).scalar_one()
+    return number
+
+
+async def end_sync(
+    db: AsyncConnection, number: int, items: int = 0, error: str | None = None
+) -> None:
+    """Write down how a synchronisation ended."""
+    state = "failed" if error else "done"
+    await db.execute(END_SYNC, {"id": number, "state": state, "items": items, "error": error})

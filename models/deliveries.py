@@ -41,6 +41,11 @@ class Delivery(SQLModel, table=True):
         Index("deliveries_status", "status", "id"),
         Index("deliveries_received", "received_at"),
         Index("deliveries_homeless", "account", postgresql_where=sql("status = 'parked'")),
+        Index(
+            "deliveries_slack",
+            "received_at",
+            postgresql_where=sql("source = 'slack' and status = 'settled'"),
+        ),
     )
 
     id: int | None = number(default=None, primary_key=True)

@@ -137,6 +137,7 @@ def settings(postgres_url: str, redis_url: str) -> Settings:
         redis_url=SecretStr(redis_url),
         secret_key=SecretStr("test-key-of-32-characters-length"),
         webhook_secret=SecretStr(SECRET),
+        slack_signing_secret=SecretStr("a signing secret of Slack's"),
     )
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -16,16 +18,25 @@ from bot import deliveries
 from bot.jobs import Surroundings, work
 from bot.queue import AGENT, INGEST
 from bot.settings import Settings
-from bot.web.accounts import create_user
+from bot.web.accounts import create_user, organization_called
 from bot.web.app import Application, create_app
 from bot.web.tokens import access_token
+from models.organizations import Connection
+from models.queue import find_homes
+from models.store import remember
 
 EMAIL = "lead@example.com"
+CONNECTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def signature(body: bytes, secret: str) -> str:
     """Sign a body as GitHub does."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def slack_signature(body: bytes, secret: str, at: int) -> str:
+    """Sign a body as Slack does, at a time in Unix seconds."""
+    return "v0=" + hmac.new(secret.encode(), b"v0:%d:%b" % (at, body), hashlib.sha256).hexdigest()
 
 
 @dataclass
@@ -59,6 +70,49 @@ class Rig:
         }
         return await self.client.post("/webhooks/github", content=body, headers=sent | headers)
 
+    async def deliver_slack(
+        self,
+        event: Any,
+        *,
+        team: str = "T1",
+        event_id: str = "",
+        secret: str = "",
+        at: int | None = None,
+        **headers: str,
+    ) -> httpx.Response:
+        """Send one signed event of a workspace; `bytes` are sent as they are."""
+        event_id = event_id or f"Ev{uuid4().hex[:12].upper()}"
+        body = event if isinstance(event, bytes) else to_json(slack_envelope(event, team, event_id))
+        sent = self.slack_headers(body, secret, at) | {"content-type": "application/json"}
+        return await self.client.post(
+            "/webhooks/slack/events", content=body, headers=sent | headers
+        )
+
+    def slack_headers(self, body: bytes, secret: str = "", at: int | None = None) -> dict[str, str]:
+        """Return what Slack sends beside a body."""
+        secret = secret or self.settings.slack_signing_secret.get_secret_value()
+        at = int(time.time()) if at is None else at
+        return {
+            "x-slack-request-timestamp": str(at),
+            "x-slack-signature": slack_signature(body, secret, at),
+        }
+
+    async def connect_slack(self, team: str = "T1", organization: str = "acme") -> None:
+        """Tie a workspace to an organisation, for events only: no token."""
+        async with self.app.rest.state.engine.begin() as db:
+            home = await organization_called(db, organization)
+            connected = Connection(
+                id=f"slack:team:{team}",
+                organization_id=home,
+                changed_at=CONNECTED_AT,
+                source="slack",
+                external_id=team,
+                account_login=organization,
+                state="active",
+            )
+            await remember(db, [connected])
+            await find_homes(db)
+
     async def settle(self) -> None:
         """Settle and work until nothing is left to do now."""
         engine = self.app.rest.state.engine
@@ -86,6 +140,22 @@ class Rig:
         answer = await self.client.get(f"/api/v1{path}", params=query, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+
+def slack_envelope(event: dict[str, Any], team: str, event_id: str) -> dict[str, Any]:
+    """Return an event in what Slack sends around it; our bot is U0BOT of the app A0APP."""
+    authorization = {"team_id": team, "user_id": "U0BOT", "is_bot": True}
+    return {
+        "token": "legacy-verification-token",
+        "team_id": team,
+        "api_app_id": "A0APP",
+        "event": event,
+        "type": "event_callback",
+        "event_id": event_id,
+        "event_time": int(float(event.get("event_ts") or event.get("ts") or 0)),
+        "authorizations": [authorization | {"is_enterprise_install": False}],
+        "is_ext_shared_channel": False,
+    }
 
 
 @asynccontextmanager

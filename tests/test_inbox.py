@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.types import Message
 
 from bot.settings import Settings
-from bot.web import inbox, webhooks
+from bot.web import inbox, receiving
 from bot.web.inbox import Inbox, Receipt
 from tests.rig import Rig, rig_of, signature
 from tests.story import Story, at
@@ -190,10 +190,10 @@ async def test_25_mib_are_taken_and_more_are_not(rig: Rig) -> None:
 
 @pytest.mark.parametrize("length", [str(25 * 1024 * 1024 + 1), "9" * 5000])
 async def test_a_length_beyond_the_cap_is_refused_before_anything_is_read(length: str) -> None:
-    reading = webhooks.Reading()
-    with pytest.raises(webhooks.Unread) as unread:
+    reading = receiving.Reading()
+    with pytest.raises(receiving.Unread) as unread:
         await reading.body_of({b"content-length": length.encode()}, never)
-    assert unread.value.answer is webhooks.TOO_LARGE
+    assert unread.value.answer is receiving.TOO_LARGE
 
 
 async def never() -> Message:
@@ -201,7 +201,7 @@ async def never() -> Message:
 
 
 async def test_large_bodies_together_are_bounded_and_ordinary_ones_still_read() -> None:
-    reading, gate = webhooks.Reading(), asyncio.Event()
+    reading, gate = receiving.Reading(), asyncio.Event()
 
     def sender(parts: int, size: int = 1024 * 1024) -> Any:
         left: Iterator[int] = iter(range(parts))
@@ -219,9 +219,9 @@ async def test_large_bodies_together_are_bounded_and_ordinary_ones_still_read() 
         for _ in range(20):
             await asyncio.sleep(0)
         assert reading.held > 12 * 19 * 1024 * 1024
-        with pytest.raises(webhooks.Unread) as unread:
+        with pytest.raises(receiving.Unread) as unread:
             await reading.body_of({}, sender(24))
-        assert unread.value.answer is webhooks.BUSY
+        assert unread.value.answer is receiving.BUSY
         ordinary = group.create_task(reading.body_of({}, sender(4, 1024)))
         gate.set()
     assert len(ordinary.result()) == 4096
@@ -230,15 +230,15 @@ async def test_large_bodies_together_are_bounded_and_ordinary_ones_still_read() 
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "BODY_SECONDS", 0.05)
 
     async def receive() -> Message:
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    with pytest.raises(webhooks.Unread) as unread:
-        await webhooks.Reading().body_of({}, receive)
-    assert unread.value.answer is webhooks.TOO_SLOW
+    with pytest.raises(receiving.Unread) as unread:
+        await receiving.Reading().body_of({}, receive)
+    assert unread.value.answer is receiving.TOO_SLOW
 
 
 async def test_a_sender_that_hangs_up_gets_no_answer_and_leaves_no_row(rig: Rig) -> None:

@@ -20,11 +20,14 @@ from bot import logs, metrics
 from bot.clients.github import AppCredentials
 from bot.queue import Hints, opened
 from bot.settings import Settings, load
+from bot.surroundings import Surroundings
 from bot.vault import Vault, app_credentials
 from bot.web import api, live, pages
 from bot.web.inbox import Inbox
 from bot.web.pages.render import error_page
 from bot.web.security import EXCEPTION_HANDLERS, Security
+from bot.web.slack_answers import Answers, Commands, Interactions
+from bot.web.slack_webhooks import Desk, Events, SlackWebhook
 from bot.web.webhooks import GitHubWebhook
 from models.errors import Refused
 from models.store import engine
@@ -51,6 +54,7 @@ class Parts:
         self.vault = Vault(self.settings.secret_keys)
         self.live = live.Live(self.redis)
         self.inbox = Inbox(self.settings.postgres_url, lambda new: self.wake() if new else None)
+        self.answers = Answers(Surroundings(self.settings, self.engine, self.redis, self.vault))
 
     def webhook_secrets(self) -> tuple[str, ...]:
         """Return the secrets that sign deliveries now, from settings or from the set-up."""
@@ -83,6 +87,9 @@ class Parts:
         await self.refresh()
         if not self.webhook_secrets():
             log.warning("no_webhook_secret", says="webhooks are answered 503 until one is set")
+        if not self.settings.slack_signing_secret.get_secret_value():
+            says = "Slack's webhooks are answered 503 until SLACK_SIGNING_SECRET is set"
+            log.warning("no_slack_signing_secret", says=says)
         self.inbox.start()
         running = [
             asyncio.create_task(work)
@@ -96,6 +103,7 @@ class Parts:
         try:
             yield
         finally:
+            await self.answers.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.inbox.stop(), 10)
             for task in running:
@@ -134,7 +142,18 @@ def assemble(parts: Parts) -> Application:
     )
     rest.state.settings = parts.settings
     github = GitHubWebhook(parts.inbox, parts.webhook_secrets, parts.settings.public_url)
-    return Application({"/webhooks/github": github}, rest)
+    return Application({"/webhooks/github": github, **slack(parts)}, rest)
+
+
+def slack(parts: Parts) -> dict[str, ASGIApp]:
+    """Return Slack's three addresses, which read and keep as one."""
+    desk = Desk(parts.inbox, parts.settings.slack_signing_secret.get_secret_value())
+    asked = {
+        "events": Events(desk, parts.settings.public_url).answer,
+        "commands": Commands(desk, parts.answers).answer,
+        "interactions": Interactions(desk, parts.answers).answer,
+    }
+    return {f"/webhooks/slack/{name}": SlackWebhook(desk, said) for name, said in asked.items()}
 
 
 def create_app(settings: Settings) -> Application:

@@ -139,18 +139,26 @@ class Inbox:
     stopping: bool = False
 
     async def keep(
-        self, source: bytes, delivery_id: bytes, event: bytes, headers: bytes, body: bytes
+        self,
+        source: bytes,
+        delivery_id: bytes,
+        event: bytes,
+        headers: bytes,
+        body: bytes,
+        *,
+        digest: bytes | None = None,
     ) -> Receipt | None:
         """Keep one request; None when it could not be kept, so the sender must try again.
 
         A sender is answered before GitHub's patience ends, even where Postgres has frozen; its
         request may be written later all the same, and is then a repeat when it comes again.
+        `digest` tells repeats from others of the same delivery id; None: that of the body.
         """
         if len(self.waiting) >= BOUND_LETTERS or self.waiting_bytes >= BOUND_BYTES:
             return None
         loop = asyncio.get_running_loop()
         kept: asyncio.Future[Receipt | None] = loop.create_future()
-        digest = sha256(body).digest()
+        digest = digest or sha256(body).digest()
         self.waiting.append(Envelope(source, delivery_id, event, headers, body, digest, kept))
         self.waiting_bytes += len(body)
         self.arrived.set()

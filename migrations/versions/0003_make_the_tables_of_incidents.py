@@ -350,7 +350,7 @@ def upgrade() -> None:
         sa.Column("estimate", sa.Float(), nullable=True),
         sa.Column("assignee_id", sa.Text(), nullable=True),
         sa.Column("creator_id", sa.Text(), nullable=True),
-        sa.Column("branch", sa.Text(), nullable=True),
+        sa.Column("previous_identifiers", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("mentions", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
@@ -480,13 +480,27 @@ def upgrade() -> None:
         sa.Column("first_review_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("merged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("pull_request_id"),
+    )
+    op.create_index(
+        "pull_request_times_answered",
+        "pull_request_times",
+        ["organization_id", "answered_at"],
+        unique=False,
+        postgresql_include=[
+            *("repository_id", "author_login", "cohort", "ready_at", "first_review_at"),
+        ],
     )
     op.create_index(
         "pull_request_times_merged",
         "pull_request_times",
         ["organization_id", "merged_at"],
         unique=False,
+        postgresql_include=[
+            *("repository_id", "author_login", "cohort", "first_commit_at", "opened_at"),
+            *("ready_at", "first_review_at"),
+        ],
     )
     op.create_index(
         "pull_request_times_open",
@@ -518,9 +532,28 @@ def upgrade() -> None:
         sa.Column("channel_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("private", sa.Boolean(), nullable=False),
-        sa.Column("archived", sa.Boolean(), nullable=False),
-        sa.Column("member", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "slack_channels_organization", "slack_channels", ["organization_id", "name"], unique=False
+    )
+    op.create_table(
+        "slack_channel_states",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("digest", sa.BigInteger(), nullable=False),
+        sa.Column("channel_key", sa.Text(), nullable=False),
+        sa.Column("aspect", sa.Text(), nullable=False),
+        sa.Column("holds", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_slack_channel_states_channel_key"),
+        "slack_channel_states",
+        ["channel_key"],
+        unique=False,
     )
     op.create_table(
         "slack_members",
@@ -573,6 +606,13 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_slack_reactions_message_id"), "slack_reactions", ["message_id"], unique=False
+    )
+    op.create_index(
+        "deliveries_slack",
+        "deliveries",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("source = 'slack' and status = 'settled'"),
     )
     op.create_table(
         "subscriptions",
@@ -672,9 +712,70 @@ def upgrade() -> None:
         "pull_requests",
         sa.Column("closes", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
     )
+    op.create_index("issues_number", "issues", ["repository_id", "number"], unique=False)
+    op.create_index(
+        "pull_requests_mentions",
+        "pull_requests",
+        ["mentions"],
+        unique=False,
+        postgresql_using="gin",
+    )
+    op.create_index(
+        "pull_requests_fork", "pull_requests", ["head_repository_id", "head_ref"], unique=False
+    )
+    op.create_index(
+        "pull_requests_changed", "pull_requests", ["repository_id", "changed_at"], unique=False
+    )
+    op.create_index("reviews_submitted", "reviews", ["repository_id", "submitted_at"], unique=False)
+    op.create_index("pushes_pushed", "pushes", ["repository_id", "pushed_at"], unique=False)
+    op.create_index("push_commits_push", "push_commits", ["push_id"], unique=False)
+    op.create_index("issues_closed", "issues", ["organization_id", "closed_at"], unique=False)
+    op.create_index("issues_created", "issues", ["organization_id", "created_at"], unique=False)
+    op.create_index(
+        "linear_issues_created", "linear_issues", ["organization_id", "created_at"], unique=False
+    )
+    op.add_column(
+        "service_deployments",
+        sa.Column("cohorts", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
+    )
+    op.execute(
+        """
+        update service_deployments d set cohorts = brought.cohorts
+        from (select service_deployment_id, array_agg(distinct cohort order by cohort) as cohorts
+              from deployment_changes group by service_deployment_id) brought
+        where brought.service_deployment_id = d.id
+        """
+    )
+    op.drop_index("service_deployments_organization", table_name="service_deployments")
+    op.create_index(
+        "service_deployments_organization",
+        "service_deployments",
+        ["organization_id", "environment_class", "finished_at"],
+        unique=False,
+        postgresql_include=["id", "repository_id", "state", "kind", "counted", "cohorts"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("service_deployments_organization", table_name="service_deployments")
+    op.create_index(
+        "service_deployments_organization",
+        "service_deployments",
+        ["organization_id", "environment_class", "finished_at"],
+        unique=False,
+        postgresql_include=["repository_id", "state", "kind", "counted"],
+    )
+    op.drop_column("service_deployments", "cohorts")
+    op.drop_index("linear_issues_created", table_name="linear_issues")
+    op.drop_index("issues_created", table_name="issues")
+    op.drop_index("issues_closed", table_name="issues")
+    op.drop_index("push_commits_push", table_name="push_commits")
+    op.drop_index("pushes_pushed", table_name="pushes")
+    op.drop_index("reviews_submitted", table_name="reviews")
+    op.drop_index("pull_requests_changed", table_name="pull_requests")
+    op.drop_index("pull_requests_fork", table_name="pull_requests")
+    op.drop_index("pull_requests_mentions", table_name="pull_requests", postgresql_using="gin")
+    op.drop_index("issues_number", table_name="issues")
     op.drop_column("pull_requests", "closes")
     op.drop_column("pull_requests", "mentions")
     op.drop_column("issues", "mentions")
@@ -689,6 +790,11 @@ def downgrade() -> None:
     op.drop_table("sync_logs")
     op.drop_index("subscriptions_once", table_name="subscriptions")
     op.drop_table("subscriptions")
+    op.drop_index(
+        "deliveries_slack",
+        table_name="deliveries",
+        postgresql_where=sa.text("source = 'slack' and status = 'settled'"),
+    )
     op.drop_index(op.f("ix_slack_reactions_message_id"), table_name="slack_reactions")
     op.drop_table("slack_reactions")
     op.drop_index("slack_messages_thread", table_name="slack_messages")
@@ -696,6 +802,9 @@ def downgrade() -> None:
     op.drop_table("slack_messages")
     op.drop_index(op.f("ix_slack_members_user_id"), table_name="slack_members")
     op.drop_table("slack_members")
+    op.drop_index(op.f("ix_slack_channel_states_channel_key"), table_name="slack_channel_states")
+    op.drop_table("slack_channel_states")
+    op.drop_index("slack_channels_organization", table_name="slack_channels")
     op.drop_table("slack_channels")
     op.drop_index("pull_request_times_repository", table_name="pull_request_times")
     op.drop_index("pull_request_times_opened", table_name="pull_request_times")
@@ -705,6 +814,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.drop_index("pull_request_times_merged", table_name="pull_request_times")
+    op.drop_index("pull_request_times_answered", table_name="pull_request_times")
     op.drop_table("pull_request_times")
     op.drop_table("privacy_settings")
     op.drop_table("post_mortems")
