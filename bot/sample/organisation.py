@@ -17,6 +17,7 @@ from bot.sample.people import (
 )
 from bot.sample.pushes import touched
 from bot.sample.repositories import APP_ID, INSTALLATION_ID, ORGANIZATION
+from bot.sample.teams import newcomer_joins
 from bot.sample.world import Repository, Steps, World
 
 PERMISSIONS = {
@@ -39,6 +40,7 @@ EVENTS = [
     "issue_comment",
     "issues",
     "member",
+    "membership",
     "organization",
     "pull_request",
     "pull_request_review",
@@ -46,6 +48,7 @@ EVENTS = [
     "push",
     "release",
     "repository",
+    "team",
     "workflow_job",
     "workflow_run",
 ]
@@ -131,6 +134,7 @@ def hire(world: World) -> Steps:
     }
     body = {"action": "member_added", "membership": membership}
     world.send("organization", body, user(ADMIN))
+    newcomer_joins(world)
     yield working(world.now + timedelta(days=2))
     for repo in world.repositories:
         yield world.minutes(0.2, 1)

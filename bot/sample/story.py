@@ -21,6 +21,7 @@ from bot.sample.record import Record, record
 from bot.sample.releases import releases
 from bot.sample.repositories import PLANS, Plan
 from bot.sample.talk import open_channels, quiet_talk
+from bot.sample.teams import found_teams
 from bot.sample.world import Delivery, Repository, World, commit
 
 WARM_UP = timedelta(days=14)
@@ -120,6 +121,7 @@ def _repository(world: World, plan: Plan) -> Repository:
 def _begin(world: World) -> None:
     world.spawn(install(world), world.start)
     world.spawn(open_channels(world), world.start + timedelta(minutes=10))
+    world.spawn(found_teams(world), world.start + timedelta(hours=3))
     world.spawn(plans(world), world.start + timedelta(minutes=20))
     world.spawn(quiet_talk(world), world.start + timedelta(days=1))
     for repo in world.repositories:
