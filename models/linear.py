@@ -58,13 +58,15 @@ class LinearIssue(Fact, table=True):
     """An issue as last described; its description is not kept, only what it refers to.
 
     `state_type`: triage, backlog, unstarted, started, completed or canceled. `mentions`: references
-    in title and description (see `handlers.references`).
+    in title and description (see `handlers.references`). `previous_identifiers`: those it had in
+    other teams.
     """
 
     __tablename__ = "linear_issues"
     __table_args__ = (
         Index("linear_issues_identifier", "organization_id", "identifier"),
         Index("linear_issues_completed", "organization_id", "completed_at"),
+        Index("linear_issues_created", "organization_id", "created_at"),
     )
 
     identifier: str = text()
@@ -81,7 +83,7 @@ class LinearIssue(Fact, table=True):
     estimate: float | None = Field(default=None, sa_type=Float)
     assignee_id: str | None = maybe_text()
     creator_id: str | None = maybe_text()
-    branch: str | None = maybe_text()
+    previous_identifiers: list[str] = texts()
     mentions: list[str] = texts()
     created_at: datetime = time()
     started_at: datetime | None = maybe_time()

@@ -22,6 +22,9 @@ class PullRequest(Fact, table=True):
         Index("pull_requests_merged", "repository_id", "merged_at"),
         Index("pull_requests_number", "repository_id", "number"),
         Index("pull_requests_head", "repository_id", "head_ref"),
+        Index("pull_requests_fork", "head_repository_id", "head_ref"),
+        Index("pull_requests_changed", "repository_id", "changed_at"),
+        Index("pull_requests_mentions", "mentions", postgresql_using="gin"),
     )
 
     repository_id: str = text()
@@ -87,12 +90,30 @@ class PullRequestTime(SQLModel, table=True):
 
     `first_commit_at`: the earliest author time ever seen on it, else `opened_at`. `ready_at`: when
     it was last made ready for review, else `opened_at`; None while it is a draft. `first_review_at`
-    is the first review after that by somebody who is neither its author nor a bot.
+    is the first review after that by somebody who is neither its author nor a bot. `answered_at`:
+    when its wait for a review ended, by that review, else by its merge or closing; `opened_at`
+    while it waits. `state`: open, merged or closed.
     """
 
     __tablename__ = "pull_request_times"
     __table_args__ = (
-        Index("pull_request_times_merged", "organization_id", "merged_at"),
+        Index(
+            "pull_request_times_merged",
+            "organization_id",
+            "merged_at",
+            postgresql_include=[
+                *("repository_id", "author_login", "cohort", "first_commit_at", "opened_at"),
+                *("ready_at", "first_review_at"),
+            ],
+        ),
+        Index(
+            "pull_request_times_answered",
+            "organization_id",
+            "answered_at",
+            postgresql_include=[
+                *("repository_id", "author_login", "cohort", "ready_at", "first_review_at"),
+            ],
+        ),
         Index("pull_request_times_opened", "organization_id", "opened_at"),
         Index("pull_request_times_open", "organization_id", postgresql_where=sql("state = 'open'")),
         Index("pull_request_times_repository", "repository_id", "merged_at"),
@@ -111,12 +132,14 @@ class PullRequestTime(SQLModel, table=True):
     first_review_at: datetime | None = maybe_time()
     merged_at: datetime | None = maybe_time()
     closed_at: datetime | None = maybe_time()
+    answered_at: datetime = time()
 
 
 class Review(Fact, table=True):
     """A review somebody submitted. `cohort` is the reviewer's: people, agent or bots."""
 
     __tablename__ = "reviews"
+    __table_args__ = (Index("reviews_submitted", "repository_id", "submitted_at"),)
 
     repository_id: str = text()
     pull_request_id: str = text(index=True)
@@ -145,6 +168,11 @@ class Issue(Fact, table=True):
     """A GitHub issue as last described; of its description only what it refers to is kept."""
 
     __tablename__ = "issues"
+    __table_args__ = (
+        Index("issues_number", "repository_id", "number"),
+        Index("issues_closed", "organization_id", "closed_at"),
+        Index("issues_created", "organization_id", "created_at"),
+    )
 
     repository_id: str = text(index=True)
     number: int

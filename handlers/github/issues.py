@@ -8,7 +8,19 @@ from pydantic import BaseModel
 import models
 from handlers.events import Decision
 from handlers.github.cohorts import commenter_cohort
-from handlers.github.payloads import Count, Event, Id, Label, Name, Text, Time, User, key, login
+from handlers.github.payloads import (
+    Count,
+    Event,
+    Id,
+    Label,
+    Name,
+    Text,
+    Time,
+    User,
+    key,
+    link_issues,
+    login,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 from handlers.references import references
@@ -94,6 +106,7 @@ def issue_changed(event: IssueEvent) -> Iterator[Decision]:
         ),
         deleted=event.action in LEAVING,
     )
+    yield link_issues(event.repository, issue.clock)
 
 
 @github.on("issue_comment")

@@ -122,3 +122,24 @@ def collect_all_changes(repository: Repository) -> Job:
         key=f"collect_changes:{repository.key}",
         arguments={"repository": repository.key, "all": True},
     )
+
+
+def link_issues(repository: Repository, since: datetime | None) -> Job:
+    """Order that what changed in a repository since a time be tied to issues; None: everything."""
+    told: dict[str, object] = {"repository": repository.key}
+    return Job(
+        "link_issues",
+        key=f"link_issues:{repository.key}",
+        arguments=told if since else told | {"all": True},
+        since=since,
+    )
+
+
+def measure_pull_requests(repository: Repository, since: datetime | None) -> Job:
+    """Order that the times of a repository's pull requests be measured; None: of all of them."""
+    return Job(
+        "measure_pull_requests",
+        key=f"measure_pull_requests:{repository.key}",
+        arguments={"repository": repository.key} | ({} if since else {"all": True}),
+        since=since,
+    )

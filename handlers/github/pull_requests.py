@@ -21,7 +21,9 @@ from handlers.github.payloads import (
     collect_changes,
     key,
     latest,
+    link_issues,
     login,
+    measure_pull_requests,
 )
 from handlers.github.repositories import seen
 from handlers.github.source import github
@@ -110,10 +112,12 @@ def pull_request_changed(event: PullRequestEvent) -> Iterator[Decision]:
             yield head(event, sha)
     if event.action in TURNS:
         yield turn(event)
+    yield measure_pull_requests(event.repository, at)
     if pr.merged_at:
         yield collect_changes(event.repository, pr.merged_at)
     elif event.action in TELLING:
         yield collect_changes(event.repository, at)
+    yield link_issues(event.repository, at)
 
 
 def remembered(event: PullRequestEvent) -> models.PullRequest:
@@ -152,11 +156,12 @@ def remembered(event: PullRequestEvent) -> models.PullRequest:
 
 
 def mentioned(event: PullRequestEvent) -> list[str]:
-    """Return what a pull request's branch, title and description refer to."""
-    pr = event.pull_request
+    """Return what a pull request's branch, title and description refer to, what it closes first."""
+    pr, name = event.pull_request, event.repository.full_name
     words = f"{pr.title or ''}\n{pr.body or ''}"
-    told = references(words, repository=event.repository.full_name)
-    return list(dict.fromkeys([*branch_identifiers(pr.head.ref), *told]))
+    closes = closing(words, repository=name)
+    told = references(words, repository=name)
+    return list(dict.fromkeys([*closes, *branch_identifiers(pr.head.ref), *told]))
 
 
 def rank(event: PullRequestEvent) -> int:

@@ -6,7 +6,14 @@ from datetime import datetime
 import models
 from handlers.events import Decision
 from handlers.github.cohorts import kind
-from handlers.github.payloads import Event, Repository, User, collect_all_changes
+from handlers.github.payloads import (
+    Event,
+    Repository,
+    User,
+    collect_all_changes,
+    link_issues,
+    measure_pull_requests,
+)
 from handlers.github.source import github
 from models.columns import EPOCH
 
@@ -32,6 +39,8 @@ def repository_changed(event: Event) -> Iterator[Decision]:
         yield contributor(event.sender, at)
     if event.action in MEASURED_BY:
         yield collect_all_changes(repository)
+        yield measure_pull_requests(repository, None)
+        yield link_issues(repository, None)
 
 
 def seen(event: Event, at: datetime, *users: User | None) -> Iterator[Decision]:

@@ -34,6 +34,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("connection_id"),
     )
     op.create_table(
+        "deployed_services",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("repository_id", sa.Text(), nullable=False),
+        sa.Column("full_name", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("environment_class", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "deployed_services_organization", "deployed_services", ["organization_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_deployed_services_repository_id"),
+        "deployed_services",
+        ["repository_id"],
+        unique=False,
+    )
+    op.create_table(
+        "remedies",
+        sa.Column("remedy_id", sa.Text(), nullable=False),
+        sa.Column("service_deployment_id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("repository_id", sa.Text(), nullable=False),
+        sa.Column("service_id", sa.Text(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("sha", sa.Text(), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("remedied_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("remedy_id", "service_deployment_id"),
+    )
+    op.create_index("remedies_failed", "remedies", ["service_deployment_id"], unique=False)
+    op.create_index(
+        "remedies_repository", "remedies", ["repository_id", "remedied_at"], unique=False
+    )
+    op.create_index("remedies_service", "remedies", ["service_id", "remedied_at"], unique=False)
+    op.create_table(
         "failed_deployments",
         sa.Column("service_deployment_id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -714,6 +751,18 @@ def upgrade() -> None:
     )
     op.create_index("issues_number", "issues", ["repository_id", "number"], unique=False)
     op.create_index(
+        "service_deployments_service",
+        "service_deployments",
+        ["service_id", "finished_at"],
+        unique=False,
+    )
+    op.create_index(
+        "service_deployments_attempt", "service_deployments", ["deployment_id"], unique=False
+    )
+    op.create_index("service_deployments_sha", "service_deployments", ["sha"], unique=False)
+    op.drop_index(op.f("ix_service_deployments_service_id"), table_name="service_deployments")
+    op.create_index("deployment_changes_sha", "deployment_changes", ["sha"], unique=False)
+    op.create_index(
         "pull_requests_mentions",
         "pull_requests",
         ["mentions"],
@@ -775,6 +824,16 @@ def downgrade() -> None:
     op.drop_index("pull_requests_changed", table_name="pull_requests")
     op.drop_index("pull_requests_fork", table_name="pull_requests")
     op.drop_index("pull_requests_mentions", table_name="pull_requests", postgresql_using="gin")
+    op.drop_index("deployment_changes_sha", table_name="deployment_changes")
+    op.create_index(
+        op.f("ix_service_deployments_service_id"),
+        "service_deployments",
+        ["service_id"],
+        unique=False,
+    )
+    op.drop_index("service_deployments_sha", table_name="service_deployments")
+    op.drop_index("service_deployments_attempt", table_name="service_deployments")
+    op.drop_index("service_deployments_service", table_name="service_deployments")
     op.drop_index("issues_number", table_name="issues")
     op.drop_column("pull_requests", "closes")
     op.drop_column("pull_requests", "mentions")
@@ -864,5 +923,12 @@ def downgrade() -> None:
     op.drop_table("identities")
     op.drop_index("failed_deployments_repository", table_name="failed_deployments")
     op.drop_table("failed_deployments")
+    op.drop_index("remedies_service", table_name="remedies")
+    op.drop_index("remedies_repository", table_name="remedies")
+    op.drop_index("remedies_failed", table_name="remedies")
+    op.drop_table("remedies")
+    op.drop_index(op.f("ix_deployed_services_repository_id"), table_name="deployed_services")
+    op.drop_index("deployed_services_organization", table_name="deployed_services")
+    op.drop_table("deployed_services")
     op.drop_table("connection_secrets")
     op.drop_table("connect_states")
