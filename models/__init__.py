@@ -12,9 +12,11 @@ from models.chat import (
 from models.commits import Commit, Comparison, Push, PushCommit
 from models.deliveries import Delivery, DeliveryStatus, JobStatus, QueuedJob
 from models.deployments import (
+    DeployedService,
     Deployment,
     DeploymentChange,
     DeploymentStatus,
+    Remedy,
     Service,
     ServiceDeployment,
 )
@@ -94,6 +96,7 @@ __all__ = [
     "Credential",
     "Delivery",
     "DeliveryStatus",
+    "DeployedService",
     "Deployment",
     "DeploymentChange",
     "DeploymentStatus",
@@ -141,6 +144,7 @@ __all__ = [
     "Ref",
     "RefreshToken",
     "Release",
+    "Remedy",
     "Repository",
     "Review",
     "ReviewComment",

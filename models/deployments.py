@@ -1,7 +1,8 @@
 """Deployments as told, and what follows from them: their kinds, and the changes they brought.
 
-The first three tables are facts. `service_deployments` and `deployment_changes` are derived from
-the facts by the job `collect_changes`, and can be thrown away and derived again.
+The first three tables are facts. `service_deployments`, `deployment_changes`, `deployed_services`
+and `remedies` are derived from the facts by the job `collect_changes`, and can be thrown away and
+derived again.
 """
 
 from datetime import datetime
@@ -72,6 +73,7 @@ class ServiceDeployment(SQLModel, table=True):
     `state`: success or failure. `finished_at`: the first success, else the last failure.
     `kind`: baseline, new, redeploy, rollback or rollforward; None for a failure.
     `counted`: whether it is one of deployment frequency's N; `reason` says why not.
+    `cohorts`: whose changes it brought first, of agent, bots and people, in that order.
     """
 
     __tablename__ = "service_deployments"
@@ -81,15 +83,18 @@ class ServiceDeployment(SQLModel, table=True):
             "organization_id",
             "environment_class",
             "finished_at",
-            postgresql_include=["repository_id", "state", "kind", "counted"],
+            postgresql_include=["id", "repository_id", "state", "kind", "counted", "cohorts"],
         ),
         Index("service_deployments_repository", "repository_id", "finished_at"),
+        Index("service_deployments_service", "service_id", "finished_at"),
+        Index("service_deployments_attempt", "deployment_id"),
+        Index("service_deployments_sha", "sha"),
     )
 
     id: str = text(primary_key=True)
     organization_id: str = text()
     repository_id: str = text()
-    service_id: str = text(index=True)
+    service_id: str = text()
     service: str = text()
     environment: str = text()
     environment_class: str = text()
@@ -103,9 +108,49 @@ class ServiceDeployment(SQLModel, table=True):
     kind: str | None = maybe_text()
     counted: bool = False
     reason: str | None = maybe_text()
+    cohorts: list[str] = texts()
     started_at: datetime = time()
     finished_at: datetime = time()
     url: str | None = maybe_text()
+
+
+class DeployedService(SQLModel, table=True):
+    """A service that was ever deployed, and its repository's name, derived from its deployments."""
+
+    __tablename__ = "deployed_services"
+    __table_args__ = (Index("deployed_services_organization", "organization_id"),)
+
+    id: str = text(primary_key=True)
+    organization_id: str = text()
+    repository_id: str = text(index=True)
+    full_name: str = text()
+    service: str = text()
+    environment_class: str = text()
+
+
+class Remedy(SQLModel, table=True):
+    """That one deployment (`remedy_id`) took back or mended another of its service.
+
+    `evidence`: rollback, revert or hotfix (METRICS.md R4, b to d). `failed_at`, `remedied_at`: when
+    the two finished. `sha`: what the remedy deployed.
+    """
+
+    __tablename__ = "remedies"
+    __table_args__ = (
+        Index("remedies_failed", "service_deployment_id"),
+        Index("remedies_service", "service_id", "remedied_at"),
+        Index("remedies_repository", "repository_id", "remedied_at"),
+    )
+
+    remedy_id: str = text(primary_key=True)
+    service_deployment_id: str = text(primary_key=True)
+    organization_id: str = text()
+    repository_id: str = text()
+    service_id: str = text()
+    evidence: str = text()
+    sha: str = text()
+    failed_at: datetime = time()
+    remedied_at: datetime = time()
 
 
 class DeploymentChange(SQLModel, table=True):
@@ -133,6 +178,7 @@ class DeploymentChange(SQLModel, table=True):
         Index("deployment_changes_repository", "repository_id", "deployed_at"),
         Index("deployment_changes_service", "service_id", "change_id"),
         Index("deployment_changes_deployment", "service_deployment_id"),
+        Index("deployment_changes_sha", "sha"),
     )
 
     id: str = text(primary_key=True)
