@@ -15,7 +15,7 @@ from models.errors import Refused
 
 LONGEST = 200
 LONGEST_LINE = 500
-MOST_LINES = 100
+MOST_LINES = 40
 MOST_WAYS = 2_500
 MOST_REPEATS = 100
 TOKEN = re.compile(
