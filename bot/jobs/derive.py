@@ -86,7 +86,9 @@ async def derive(
     for step in history.steps():
         found = await changes_of_step(db, graph, history, step, brought)
         kind = "rollforward" if any(change.corrective for change in found) else step.kind
-        deployments.append(service_deployment(history, step, kind if step.brings else step.kind))
+        deployment = service_deployment(history, step, kind if step.brings else step.kind)
+        deployment.cohorts = sorted({change.cohort for change in found})
+        deployments.append(deployment)
         changes += found
     deployments += [superseded(history, attempt) for attempt in history.superseded()]
     return deployments, changes

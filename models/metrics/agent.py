@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.metrics import lead_time
 from models.metrics.core import Bucket, Rows, Scope, ScopeBody, Window, ask, scope_body, utc
+from models.metrics.durations import Median
 from models.metrics.explanation import Metric
-from models.metrics.lead_time import Median, change_lead_time
+from models.metrics.lead_time import change_lead_time
 
 # The pull request is the run's own, else none: a ticket's other runs do not borrow its success.
 RUNS = """

@@ -142,6 +142,7 @@ class ScopeBody(TypedDict):
 
     organization: str | None
     repository: str | None
+    team: str | None
     environment: str
     service: str | None
     cohorts: list[str]
@@ -228,17 +229,23 @@ async def histogram(db: AsyncConnection, rows: Rows) -> list[Bin]:
 
 NAMES = """
 select (select login from organizations where id = :organization_id) as organization,
-       (select full_name from repositories where id = :repository_id) as repository
+       (select full_name from repositories where id = :repository_id) as repository,
+       (select name from teams where id = :team_id and organization_id = :organization_id) as team
 """
 
 
 async def scope_body(db: AsyncConnection, scope: Scope) -> ScopeBody:
     """The scope as people read it; a name is None where the id is unknown or not given."""
-    ids = {"organization_id": scope.organization_id, "repository_id": scope.repository_id}
+    ids = {
+        "organization_id": scope.organization_id,
+        "repository_id": scope.repository_id,
+        "team_id": scope.team_id,
+    }
     names = (await db.execute(text(NAMES), ids)).mappings().one()
     return ScopeBody(
         organization=names["organization"],
         repository=names["repository"],
+        team=names["team"],
         environment=scope.environment,
         service=scope.service,
         cohorts=list(scope.cohorts),

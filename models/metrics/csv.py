@@ -36,6 +36,8 @@ def cell(value: object) -> object:
     """A value as a spreadsheet may read it: an apostrophe disarms formulas."""
     if isinstance(value, datetime):
         return utc(value)
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and value.startswith(FORMULA):

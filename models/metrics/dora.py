@@ -1,11 +1,11 @@
-"""DORA's metrics (https://dora.dev): deployment frequency and change lead time, and their body."""
+"""DORA's metrics (https://dora.dev) in one body, and time to restore beside them."""
 
 from datetime import datetime
 from typing import TypedDict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics import deployments, lead_time
+from models.metrics import deployments, lead_time, stability
 from models.metrics.core import Bin, Scope, ScopeBody, Window, histogram, scope_body
 from models.metrics.deployments import (
     DeploymentFrequency,
@@ -21,9 +21,27 @@ from models.metrics.lead_time import (
     change_lead_time_by_repository,
     change_lead_time_series,
 )
+from models.metrics.stability import (
+    ChangeFailureRate,
+    RecoveryTime,
+    ReworkRate,
+    TimeToRestore,
+    change_failure_rate,
+    failed_deployment_recovery_time,
+    rework_rate,
+    time_to_restore,
+)
+
+METRICS = (
+    *(deployments.METRIC, lead_time.METRIC, stability.FAILURES, stability.RECOVERIES),
+    *(stability.RESTORES, stability.REWORK),
+)
+"""Every metric of the body, in its order."""
 
 __all__ = [
+    "METRICS",
     "Dora",
+    "change_failure_rate",
     "change_lead_time",
     "change_lead_time_by_repository",
     "change_lead_time_explanation",
@@ -34,7 +52,10 @@ __all__ = [
     "deployment_frequency_explanation",
     "deployment_frequency_series",
     "dora",
+    "failed_deployment_recovery_time",
     "latest_deployments",
+    "rework_rate",
+    "time_to_restore",
 ]
 
 FIRST_PAGE = Page()
@@ -49,6 +70,10 @@ class Dora(TypedDict):
     scope: ScopeBody
     deployment_frequency: DeploymentFrequency
     change_lead_time: ChangeLeadTime
+    change_failure_rate: ChangeFailureRate
+    failed_deployment_recovery_time: RecoveryTime
+    time_to_restore: TimeToRestore
+    rework_rate: ReworkRate
 
 
 async def dora(
@@ -62,6 +87,12 @@ async def dora(
         scope=await scope_body(db, scope),
         deployment_frequency=await deployment_frequency(db, scope, window, now, edition),
         change_lead_time=await change_lead_time(db, scope, window, edition),
+        change_failure_rate=await change_failure_rate(db, scope, window, edition),
+        failed_deployment_recovery_time=await failed_deployment_recovery_time(
+            db, scope, window, now, edition
+        ),
+        time_to_restore=await time_to_restore(db, scope, window, now),
+        rework_rate=await rework_rate(db, scope, window),
     )
 
 

@@ -1,14 +1,22 @@
 """Change lead time: from a change's first commit to the deployment that shipped it (R3, R8)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask, scoped
+from models.metrics.durations import (
+    DurationBucket,
+    Median,
+    Percentiles,
+    RepositoryDurations,
+    duration_series,
+    durations_by_repository,
+    percentiles,
+)
 from models.metrics.explanation import Metric
 from models.metrics.levels import Level, change_lead_time_level
 
@@ -71,21 +79,6 @@ from (select case when counted then value end as lead,
       from rows where at >= :start offset 0) judged
 """
 
-SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
-       percentile_cont(array[0.5, 0.9]) within group (order by value) as percentiles
-from rows where counted group by day
-"""
-
-BY_REPOSITORY = """
-select parts.*, r.full_name as repository
-from (select repository_id, count(*) as count, avg(value) as mean,
-             percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
-                 as percentiles
-      from rows where counted group by repository_id) parts
-left join repositories r on r.id = repository_id order by repository, repository_id
-"""
-
 
 def changes(scope: Scope, since: datetime | None, until: datetime | None) -> Rows:
     """The changes deployed in a scope, each once, with whether it counts and why not.
@@ -130,25 +123,6 @@ class Stages(TypedDict):
     deploy_seconds: float | None
 
 
-class Median(TypedDict):
-    """A median and of how many."""
-
-    median_seconds: float | None
-    count: int
-
-
-class Percentiles(TypedDict):
-    """How lead times spread, in seconds; None without data."""
-
-    median_seconds: float | None
-    p50_seconds: float | None
-    p75_seconds: float | None
-    p90_seconds: float | None
-    p95_seconds: float | None
-    mean_seconds: float | None
-    count: int
-
-
 class ChangeLeadTime(Percentiles, Level):
     """Lead times of the changes deployed in a window; `reason` says why there are
     none, and is None where there are.
@@ -162,20 +136,8 @@ class ChangeLeadTime(Percentiles, Level):
     reason: str | None
 
 
-class LeadTimeBucket(TypedDict):
-    """The changes deployed in one day, week or month, by its first day."""
-
-    start_date: str
-    p50_seconds: float | None
-    p90_seconds: float | None
-    count: int
-
-
-class RepositoryLeadTime(Percentiles):
-    """One repository's part."""
-
-    repository_id: str
-    repository: str | None
+LeadTimeBucket = DurationBucket
+RepositoryLeadTime = RepositoryDurations
 
 
 async def change_lead_time(
@@ -201,20 +163,6 @@ async def change_lead_time(
     )
 
 
-def percentiles(row: RowMapping) -> Percentiles:
-    """What Postgres says of one set of lead times."""
-    p50, p75, p90, p95 = row["percentiles"] or (None,) * 4
-    return Percentiles(
-        median_seconds=p50,
-        p50_seconds=p50,
-        p75_seconds=p75,
-        p90_seconds=p90,
-        p95_seconds=p95,
-        mean_seconds=row["mean"],
-        count=row["count"],
-    )
-
-
 def median(row: RowMapping, name: str) -> Median:
     """One of the medians of the answer, with its count."""
     return Median(median_seconds=row[f"{name}_median"], count=row[f"{name}_count"])
@@ -222,29 +170,13 @@ def median(row: RowMapping, name: str) -> Median:
 
 async def change_lead_time_series(
     db: AsyncConnection, scope: Scope, window: Window, bucket: Bucket
-) -> list[LeadTimeBucket]:
+) -> list[DurationBucket]:
     """Lead times by day, week or month of deployment; a bucket without changes has no values."""
-    rows = changes(scope, window.start, window.end)
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told: Mapping[Any, RowMapping] = {row["day"]: row for row in answer.mappings()}
-    return [lead_time_bucket(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
-
-
-def lead_time_bucket(start_date: str, row: RowMapping | None) -> LeadTimeBucket:
-    """One bucket; None is an empty one."""
-    p50, p90 = row["percentiles"] if row else (None, None)
-    count = row["count"] if row else 0
-    return LeadTimeBucket(start_date=start_date, p50_seconds=p50, p90_seconds=p90, count=count)
+    return await duration_series(db, changes(scope, window.start, window.end), window, bucket)
 
 
 async def change_lead_time_by_repository(
     db: AsyncConnection, scope: Scope, window: Window
-) -> list[RepositoryLeadTime]:
+) -> list[RepositoryDurations]:
     """Each repository with counted changes, by name."""
-    answer = await ask(db, changes(scope, window.start, window.end), BY_REPOSITORY)
-    return [
-        RepositoryLeadTime(
-            repository_id=row["repository_id"], repository=row["repository"], **percentiles(row)
-        )
-        for row in answer.mappings()
-    ]
+    return await durations_by_repository(db, changes(scope, window.start, window.end))

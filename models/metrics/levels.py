@@ -1,7 +1,8 @@
 """DORA's levels by edition, with their cut-offs; read from https://dora.dev/research/.
 
 2023 and 2024 name levels. 2025 has none: it publishes how many answered what, so that a number
-has a place in that distribution. A level never comes from change failure rate alone.
+has a place in that distribution. One number has the best level whose cut-off it reaches; a team's
+level never comes from change failure rate alone.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,37 @@ LEAD_TIME = (
     Cutoff("medium", "from 1 week to 1 month", lambda seconds: seconds <= MONTH_DAYS * DAY),
     Cutoff("low", "more than 1 month", lambda _: True),
 )
+# In 2024 medium failed less often than high. It stays as published, so that whoever reaches it
+# reaches high as well, and this number alone never says medium.
+FAILURE_RATE_2024 = (
+    Cutoff("elite", "at most 5 %", lambda rate: rate <= 0.05),
+    Cutoff("high", "at most 20 %", lambda rate: rate <= 0.20),
+    Cutoff(
+        "medium",
+        "at most 10 %: as published, stricter than high, so this number alone never says medium",
+        lambda rate: rate <= 0.10,
+    ),
+    Cutoff("low", "more than 20 %", lambda _: True),
+)
+FAILURE_RATE_2023 = (
+    Cutoff("elite", "at most 5 %", lambda rate: rate <= 0.05),
+    Cutoff("high", "at most 10 %", lambda rate: rate <= 0.10),
+    Cutoff("medium", "at most 15 %", lambda rate: rate <= 0.15),
+    Cutoff("low", "more than 15 %", lambda _: True),
+)
+# In 2024 high and medium recovered equally soon.
+RECOVERY_2024 = (
+    Cutoff("elite", "less than 1 hour", lambda seconds: seconds < HOUR),
+    Cutoff("high", "less than 1 day", lambda seconds: seconds < DAY),
+    Cutoff("medium", "less than 1 day: as published, the same as high", lambda s: s < DAY),
+    Cutoff("low", "1 day or more", lambda _: True),
+)
+RECOVERY_2023 = (
+    Cutoff("elite", "less than 1 hour", lambda seconds: seconds < HOUR),
+    Cutoff("high", "less than 1 day", lambda seconds: seconds < DAY),
+    Cutoff("medium", "from 1 day to 1 week", lambda seconds: seconds <= 7 * DAY),
+    Cutoff("low", "more than 1 week", lambda _: True),
+)
 # In 2025 "on demand" stands above "hourly to daily", so that here it takes more than one an hour.
 FREQUENCY_2025 = (
     Cutoff("top 16 %", "on demand: more than 1 an hour", lambda per_day: per_day > 24),
@@ -66,6 +98,21 @@ LEAD_TIME_2025 = (
     Cutoff("top 56 %", "less than 1 week", lambda seconds: seconds < 7 * DAY),
     Cutoff("last 44 %", "1 week or more", lambda _: True),
 )
+FAILURE_RATE_2025 = (
+    Cutoff("top 9 %", "at most 2 %", lambda rate: rate <= 0.02),
+    Cutoff("top 17 %", "at most 4 %", lambda rate: rate <= 0.04),
+    Cutoff("top 36 %", "at most 8 %", lambda rate: rate <= 0.08),
+    Cutoff("top 62 %", "at most 16 %", lambda rate: rate <= 0.16),
+    Cutoff("last 38 %", "more than 16 %", lambda _: True),
+)
+RECOVERY_2025 = (
+    Cutoff("top 21 %", "less than 1 hour", lambda seconds: seconds < HOUR),
+    Cutoff("top 57 %", "less than 1 day", lambda seconds: seconds < DAY),
+    Cutoff("top 85 %", "less than 1 week", lambda seconds: seconds < 7 * DAY),
+    Cutoff("last 15 %", "1 week or more", lambda _: True),
+)
+FAILURE_RATES = {2023: FAILURE_RATE_2023, 2024: FAILURE_RATE_2024, 2025: FAILURE_RATE_2025}
+RECOVERIES = {2023: RECOVERY_2023, 2024: RECOVERY_2024, 2025: RECOVERY_2025}
 
 
 def deployment_frequency_level(per_day: float | None, edition: int) -> Level:
@@ -76,6 +123,16 @@ def deployment_frequency_level(per_day: float | None, edition: int) -> Level:
 def change_lead_time_level(median_seconds: float | None, edition: int) -> Level:
     """Where a median change lead time stands; None is no data."""
     return judged(median_seconds, LEAD_TIME_2025 if edition == 2025 else LEAD_TIME, edition)
+
+
+def change_failure_rate_level(rate: float | None, edition: int) -> Level:
+    """Where a change failure rate (0 to 1) stands; None is no data."""
+    return judged(rate, FAILURE_RATES.get(edition, ()), edition)
+
+
+def recovery_time_level(median_seconds: float | None, edition: int) -> Level:
+    """Where a median failed deployment recovery time stands; None is no data."""
+    return judged(median_seconds, RECOVERIES.get(edition, ()), edition)
 
 
 def judged(value: float | None, cutoffs: tuple[Cutoff, ...], edition: int) -> Level:

@@ -34,6 +34,7 @@ async def test_the_body_is_that_of_the_api(db: AsyncConnection):
     assert body["scope"] == {
         "organization": "acme",
         "repository": "acme/api",
+        "team": None,
         "environment": "production",
         "service": None,
         "cohorts": ["people", "agent"],

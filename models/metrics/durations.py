@@ -1,0 +1,100 @@
+"""How durations spread: the questions that every metric of seconds asks of its rows."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.metrics.core import Bucket, Rows, Window, ask
+
+SERIES = """
+select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
+       percentile_cont(array[0.5, 0.9]) within group (order by value) as percentiles
+from rows where counted group by day
+"""
+
+BY_REPOSITORY = """
+select parts.*, r.full_name as repository
+from (select repository_id, count(*) as count, avg(value) as mean,
+             percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
+                 as percentiles
+      from rows where counted group by repository_id) parts
+left join repositories r on r.id = repository_id order by repository, repository_id
+"""
+
+
+class Median(TypedDict):
+    """A median and of how many."""
+
+    median_seconds: float | None
+    count: int
+
+
+class Percentiles(TypedDict):
+    """How durations spread, in seconds; None without data."""
+
+    median_seconds: float | None
+    p50_seconds: float | None
+    p75_seconds: float | None
+    p90_seconds: float | None
+    p95_seconds: float | None
+    mean_seconds: float | None
+    count: int
+
+
+class DurationBucket(TypedDict):
+    """The durations of one day, week or month, by its first day."""
+
+    start_date: str
+    p50_seconds: float | None
+    p90_seconds: float | None
+    count: int
+
+
+class RepositoryDurations(Percentiles):
+    """One repository's part."""
+
+    repository_id: str
+    repository: str | None
+
+
+def percentiles(row: RowMapping) -> Percentiles:
+    """What Postgres says of one set of durations."""
+    p50, p75, p90, p95 = row["percentiles"] or (None,) * 4
+    return Percentiles(
+        median_seconds=p50,
+        p50_seconds=p50,
+        p75_seconds=p75,
+        p90_seconds=p90,
+        p95_seconds=p95,
+        mean_seconds=row["mean"],
+        count=row["count"],
+    )
+
+
+async def duration_series(
+    db: AsyncConnection, rows: Rows, window: Window, bucket: Bucket
+) -> list[DurationBucket]:
+    """Counted durations by day, week or month; a bucket without any has no values."""
+    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
+    told: Mapping[Any, RowMapping] = {row["day"]: row for row in answer.mappings()}
+    return [duration_bucket(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
+
+
+def duration_bucket(start_date: str, row: RowMapping | None) -> DurationBucket:
+    """One bucket; None is an empty one."""
+    p50, p90 = row["percentiles"] if row else (None, None)
+    count = row["count"] if row else 0
+    return DurationBucket(start_date=start_date, p50_seconds=p50, p90_seconds=p90, count=count)
+
+
+async def durations_by_repository(db: AsyncConnection, rows: Rows) -> list[RepositoryDurations]:
+    """Each repository with counted durations, by name."""
+    answer = await ask(db, rows, BY_REPOSITORY)
+    return [
+        RepositoryDurations(
+            repository_id=row["repository_id"], repository=row["repository"], **percentiles(row)
+        )
+        for row in answer.mappings()
+    ]
