@@ -29,6 +29,14 @@ METRICS = (
     "metrics/dora/deployment-frequency/explain",
     "metrics/dora/lead-time",
     "metrics/dora/lead-time/explain",
+    *(
+        f"metrics/dora/{name}{explained}"
+        for name in (
+            *("change-failure-rate", "failed-deployment-recovery-time", "time-to-restore"),
+            *("mttr", "rework-rate"),
+        )
+        for explained in ("", "/explain")
+    ),
 )
 
 

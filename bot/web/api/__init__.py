@@ -18,6 +18,7 @@ from bot.web.api import (
     queues,
     runs,
     services,
+    stability,
     tickets,
 )
 
@@ -35,6 +36,7 @@ RESOURCES = (
     queues,
     runs,
     services,
+    stability,
     tickets,
 )
 """The modules whose import registers endpoints."""

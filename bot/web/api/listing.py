@@ -70,6 +70,20 @@ async def repository_named(db: AsyncConnection, member: Member, named: str) -> s
     return str(found)
 
 
+async def team_named(db: AsyncConnection, member: Member, team_id: str) -> str:
+    """Return the id of a team of the organisation; raise `Problem` 404, for those of others too."""
+    found = await db.scalar(
+        text(
+            "select id from teams "
+            "where organization_id = :organization_id and id = :team_id and not deleted"
+        ),
+        {"organization_id": member.organization_id, "team_id": team_id},
+    )
+    if found is None:
+        raise Problem(404, "Not Found", f"There is no team {team_id!r} in this organisation.")
+    return str(found)
+
+
 async def repository_filter(
     db: AsyncConnection, member: Member, asked: RepositoryListing
 ) -> tuple[str, dict[str, str]]:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
 from bot.web.api.endpoints import Call, Query, Words, endpoint, invalid
-from bot.web.api.listing import Limit, repository_named
+from bot.web.api.listing import Limit, repository_named, team_named
 from bot.web.api.typed import combined, described
 from models.metrics import deployments, dora, lead_time
 from models.metrics.core import COHORTS, Bin, Bucket, Scope, Window, measured_in, scope_body
@@ -61,11 +61,13 @@ class Period(Days):
     """What is measured. Days are of the organisation's time zone and both included.
 
     Without dates: the last 30 days, today included. `repo_id`: `github:123` or `owner/name`.
+    `team_id`: only the repositories of a team, `github:team:7` or `hand:…`.
     `environment`: a class (production, staging, transient, other) or an environment's own name.
     `cohorts`: of people, agent, bots, with commas. `edition` of DORA's levels: the organisation's.
     """
 
     repo_id: Words | None = None
+    team_id: Words | None = None
     environment: Words = "production"
     service: Words | None = None
     cohorts: Cohorts = "people,agent"
@@ -170,9 +172,7 @@ async def dora_explained(call: Call, query: ExplainedPeriod) -> Any:
         detail = "Page through one metric, or take its CSV, at its own address."
         field = "cursor" if query.cursor is not None else "format"
         raise invalid([{"field": field, "detail": detail}])
-    return [
-        await explained(call, query, metric) for metric in (deployments.METRIC, lead_time.METRIC)
-    ]
+    return [await explained(call, query, metric) for metric in dora.METRICS]
 
 
 @endpoint(
@@ -233,9 +233,11 @@ async def measured(
     member = call.member
     time_zone, edition = await measured_in(db, member.organization_id)
     repository = await repository_named(db, member, query.repo_id) if query.repo_id else None
+    team = await team_named(db, member, query.team_id) if query.team_id else None
     scope = Scope(
         organization_id=member.organization_id,
         repository_id=repository,
+        team_id=team,
         environment=query.environment,
         service=query.service,
         cohorts=tuple(dict.fromkeys(query.cohorts.split(","))),
