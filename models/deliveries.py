@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, SmallInteger, UniqueConstraint
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Field, SQLModel
 
 from models.columns import document, maybe_text, maybe_time, now, number, text
@@ -116,3 +117,14 @@ class QueuedJob(SQLModel, table=True):
     created_at: datetime | None = now()
     finished_at: datetime | None = maybe_time()
     error: str | None = maybe_text()
+
+
+WAS_DELIVERED = sql("""
+    select exists (select from deliveries where source = :source and delivery_id = :delivery)
+""")
+
+
+async def was_delivered(db: AsyncConnection, source: str, delivery_id: str) -> bool:
+    """Tell whether a delivery with this id was kept before."""
+    bound = {"source": source, "delivery": delivery_id}
+    return bool(await db.scalar(WAS_DELIVERED, bound))

@@ -24,11 +24,13 @@ from bot.surroundings import Surroundings
 from bot.vault import Vault, app_credentials
 from bot.web import api, live, pages
 from bot.web.inbox import Inbox
+from bot.web.linear_webhook import LinearWebhook
 from bot.web.pages.render import error_page
 from bot.web.security import EXCEPTION_HANDLERS, Security
 from bot.web.slack_answers import Answers, Commands, Interactions
 from bot.web.slack_webhooks import Desk, Events, SlackWebhook
 from bot.web.webhooks import GitHubWebhook
+from models.deliveries import was_delivered
 from models.errors import Refused
 from models.store import engine
 
@@ -142,7 +144,21 @@ def assemble(parts: Parts) -> Application:
     )
     rest.state.settings = parts.settings
     github = GitHubWebhook(parts.inbox, parts.webhook_secrets, parts.settings.public_url)
-    return Application({"/webhooks/github": github, **slack(parts)}, rest)
+    webhooks = {"/webhooks/github": github, "/webhooks/linear": linear(parts), **slack(parts)}
+    return Application(webhooks, rest)
+
+
+def linear(parts: Parts) -> ASGIApp:
+    """Return Linear's address."""
+
+    async def known(delivery_id: str) -> bool:
+        """Tell whether a delivery was kept before."""
+        async with parts.engine.connect() as db:
+            return await was_delivered(db, "linear", delivery_id)
+
+    settings = parts.settings
+    secret = settings.linear_webhook_secret.get_secret_value()
+    return LinearWebhook(parts.inbox, secret, known, settings.public_url)
 
 
 def slack(parts: Parts) -> dict[str, ASGIApp]:

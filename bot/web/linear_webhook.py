@@ -1,0 +1,140 @@
+"""Where Linear delivers: what it signed a moment ago is kept, then answered within five seconds.
+
+<https://linear.app/developers/webhooks>. Linear takes any answer but 200 for a failure and sends
+again after a minute, an hour and six hours.
+"""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from pydantic_core import from_json, to_json
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Receive, Scope, Send
+
+from bot import metrics
+from bot.web.inbox import Inbox, Receipt
+from bot.web.receiving import (
+    NAME,
+    NO_SECRET,
+    NOT_STORED,
+    ONLY_POST,
+    Answer,
+    Reading,
+    Unread,
+    respond,
+    shown,
+)
+
+log = structlog.get_logger()
+
+NEW_SECONDS, AGAIN_SECONDS = 60, 7 * 3600
+KEEP_SECONDS = 4.0
+KEPT_HEADERS = (b"content-type", b"user-agent", b"linear-event")
+UNSIGNED = Answer(401, {"title": "Linear-Signature is missing or wrong"})
+UNDATED = Answer(400, {"title": "The body is no JSON object with a webhookTimestamp"})
+STALE = Answer(
+    401, {"title": "The webhookTimestamp is a minute away from our clock: is this a replay?"}
+)
+
+
+@dataclass
+class LinearWebhook:
+    """`POST /webhooks/linear`. `known` tells whether a delivery of this id was kept before."""
+
+    inbox: Inbox
+    secret: str
+    known: Callable[[str], Awaitable[bool]]
+    public_url: str
+    reading: Reading = field(default_factory=Reading)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] != "POST":
+            await respond(send, ONLY_POST)
+            return
+        try:
+            answer = await self.answer(dict(scope["headers"]), receive)
+        except Unread as unread:
+            if unread.answer is None:
+                return
+            answer = unread.answer
+        metrics.answered("linear", answer.status)
+        await respond(send, answer)
+
+    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        """Check, keep, and say what became of it."""
+        if not self.secret:
+            return NO_SECRET
+        body = await self.reading.body_of(headers, receive)
+        if not signed(body, headers.get(b"linear-signature", b""), self.secret):
+            log.warning("linear_signature_refused")
+            return UNSIGNED
+        for name in (b"linear-event", b"linear-delivery"):
+            if not NAME.fullmatch(headers.get(name, b"")):
+                return Answer(400, {"title": f"The header {name.decode()} is missing or malformed"})
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                refusal = await self.refused(headers[b"linear-delivery"].decode(), body)
+                return refusal or self.said(headers, await self.kept(headers, body))
+        except (TimeoutError, SQLAlchemyError, OSError):
+            return NOT_STORED
+
+    async def refused(self, delivery_id: str, body: bytes) -> Answer | None:
+        """Say why a body is too old to be believed; None for a fresh one, or one sent again."""
+        at = sent_at(body)
+        if at is None:
+            return UNDATED
+        away = abs(time.time() - at)
+        if away <= NEW_SECONDS:
+            return None
+        if away <= AGAIN_SECONDS and await self.known(delivery_id):
+            return None
+        log.warning("linear_delivery_stale", delivery=delivery_id, seconds=round(away))
+        return STALE
+
+    async def kept(self, headers: dict[bytes, bytes], body: bytes) -> Receipt | None:
+        """Keep a delivery; one that is sent again is known by its id, whatever it says by then."""
+        told = {name.decode(): shown(headers[name]) for name in KEPT_HEADERS if name in headers}
+        delivery_id = headers[b"linear-delivery"]
+        return await self.inbox.keep(
+            b"linear",
+            delivery_id,
+            headers[b"linear-event"],
+            to_json(told),
+            body,
+            digest=sha256(delivery_id).digest(),
+        )
+
+    def said(self, headers: dict[bytes, bytes], receipt: Receipt | None) -> Answer:
+        """Return the answer to a delivery that was kept, known before, or could not be kept."""
+        if receipt is None:
+            return NOT_STORED
+        says: dict[str, object] = {
+            "delivery_id": headers[b"linear-delivery"].decode(),
+            "status": "received" if receipt.new else "seen",
+            "decisions": f"{self.public_url}/deliveries/{receipt.id}",
+        }
+        return Answer(200, says)
+
+
+def signed(body: bytes, signature: bytes, secret: str) -> bool:
+    """Tell, in constant time, whether the secret made the signature of these bytes."""
+    made = hmac.digest(secret.encode(), body, "sha256").hex().encode()
+    return hmac.compare_digest(made, signature.lower())
+
+
+def sent_at(body: bytes) -> float | None:
+    """Return when a body says it was sent, in seconds; None where it does not say."""
+    try:
+        payload: Any = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return None
+    at = payload.get("webhookTimestamp") if isinstance(payload, dict) else None
+    plausible = isinstance(at, int) and not isinstance(at, bool) and 0 < at < 10**14
+    return at / 1000 if plausible else None
