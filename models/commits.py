@@ -38,7 +38,10 @@ class Push(Fact, table=True):
     """
 
     __tablename__ = "pushes"
-    __table_args__ = (Index("pushes_after", "repository_id", "ref", "after"),)
+    __table_args__ = (
+        Index("pushes_after", "repository_id", "ref", "after"),
+        Index("pushes_pushed", "repository_id", "pushed_at"),
+    )
 
     repository_id: str = text()
     ref: str = text()
@@ -57,7 +60,10 @@ class PushCommit(Fact, table=True):
     """
 
     __tablename__ = "push_commits"
-    __table_args__ = (Index("push_commits_sha", "repository_id", "sha"),)
+    __table_args__ = (
+        Index("push_commits_sha", "repository_id", "sha"),
+        Index("push_commits_push", "push_id"),
+    )
 
     repository_id: str = text()
     push_id: str = text()

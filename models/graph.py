@@ -132,26 +132,28 @@ DIRECT = text("""
 """)
 
 # Every commit ever seen on a pull request: the pushes that led to any of its heads, walked back
-# on its branch, without what reached the default branch some other way.
-SEEN = text("""
+# on its branch, without what reached the default branch some other way. Which branch that is
+# (`main`), and by when (`until`), is said of each pull request.
+SEEN_BY = """
     with recursive pr as (
         select id, repository_id, coalesce(head_repository_id, repository_id) as home,
-               'refs/heads/' || head_ref as ref, head_sha, merge_commit_sha
+               'refs/heads/' || head_ref as ref, head_sha, merge_commit_sha, {main} as main,
+               {until} as until
           from pull_requests where id = any(:ids)),
     heads as (
         select h.pull_request_id, h.sha from pull_request_heads h
          where h.pull_request_id = any(:ids)
         union select id, head_sha from pr),
     chain as (
-        select h.pull_request_id, p.id, p.before, p.ref, p.repository_id
+        select h.pull_request_id, p.id, p.before, p.ref, p.repository_id, pr.until
           from heads h join pr on pr.id = h.pull_request_id
           join pushes p on p.repository_id = pr.home and p.ref = pr.ref and p.after = h.sha
-                       and p.pushed_at <= :until
+                       and p.pushed_at <= pr.until
         union
-        select c.pull_request_id, p.id, p.before, p.ref, p.repository_id
+        select c.pull_request_id, p.id, p.before, p.ref, p.repository_id, c.until
           from chain c join pushes p
             on p.repository_id = c.repository_id and p.ref = c.ref and p.after = c.before
-           and p.pushed_at <= :until),
+           and p.pushed_at <= c.until),
     seen as (
         select c.pull_request_id, k.sha, k.authored_at, k.paths, k.paths_known
           from chain c join push_commits pc on pc.push_id = c.id and pc.fresh
@@ -161,7 +163,7 @@ SEEN = text("""
           from heads h join pr on pr.id = h.pull_request_id
           join commits k on k.repository_id = pr.repository_id and k.sha = h.sha
         union
-        select pull_request_id, sha, authored_at, '{}', false from pull_request_commits
+        select pull_request_id, sha, authored_at, '{{}}', false from pull_request_commits
          where pull_request_id = any(:ids))
     select s.pull_request_id, min(s.authored_at) as first_commit_at,
            count(distinct s.sha) as commits, bool_and(s.paths_known) as paths_known,
@@ -170,10 +172,12 @@ SEEN = text("""
       left join lateral unnest(s.paths) path on true
      where not exists (
            select from push_commits pc join pushes d on d.id = pc.push_id
-            where pc.repository_id = pr.repository_id and pc.sha = s.sha and d.ref = :ref
-              and d.pushed_at <= :until and not coalesce(pr.merge_commit_sha = any(d.shas), false))
+            where pc.repository_id = pr.repository_id and pc.sha = s.sha and d.ref = pr.main
+              and d.pushed_at <= pr.until
+              and not coalesce(pr.merge_commit_sha = any(d.shas), false))
      group by s.pull_request_id
-""")
+"""
+SEEN = text(SEEN_BY.format(main="cast(:ref as text)", until="cast(:until as timestamptz)"))
 
 TURNS = text("""
     select pr.id, pr.number, pr.title, pr.url, pr.author_login, pr.cohort, pr.labels, pr.head_ref,

@@ -7,6 +7,9 @@ from sqlmodel import SQLModel
 
 from models.columns import Fact, maybe_text, now, text
 
+GITHUB_ACCOUNT = "github:login:"
+"""What the account of a GitHub login begins with; the login follows in lower case."""
+
 
 class Team(Fact, table=True):
     """A team: of GitHub (`github:team:<id>`), or made by hand (`hand:<uuid>`)."""

@@ -13,12 +13,14 @@ from bot.clients.github import Compared, GitHubError, Installation, RateLimited,
 from bot.jobs import PutOff, Surroundings, job
 from bot.jobs.derive import Graph, derive, unknown_ranges
 from bot.jobs.history import History, history_of
+from bot.jobs.pull_requests import measured
 from bot.live import publish
 from models import Commit, Comparison, DeploymentChange, PullRequestCommit, ServiceDeployment
 from models import deriving as ask
 from models.columns import Fact
 from models.errors import Refused
 from models.graph import SLACK, Place, owners
+from models.pull_request_times import with_heads
 from models.queue import ClaimedJob
 from models.store import remember, replace
 
@@ -168,6 +170,7 @@ async def fetch(
             unknown.add((base, head))
         else:
             await keep(surroundings, compared_facts(home, base, head, compared))
+            await measure_heads(surroundings, home, compared.shas)
     for owner, number in wanted.pull_requests:
         listed = await github.pull_request_commits(home.full_name, number)
         rows = [
@@ -182,7 +185,16 @@ async def fetch(
             for commit in listed
         ]
         await keep(surroundings, rows)
+        async with surroundings.engine.begin() as db:
+            await measured(db, home, [owner])
     return unknown
+
+
+async def measure_heads(surroundings: Surroundings, home: ask.Home, shas: Sequence[str]) -> None:
+    """Measure the pull requests again of whose heads GitHub has just told when they were made."""
+    async with surroundings.engine.begin() as db:
+        ids = await with_heads(db, home.place.repository_id, shas)
+        await measured(db, home, ids)
 
 
 async def keep(surroundings: Surroundings, rows: Sequence[Fact]) -> None:

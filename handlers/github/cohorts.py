@@ -37,8 +37,12 @@ def is_bot(user: User | None) -> bool:
     """Say whether a user is a program: by its type, the end of its name, or a list."""
     if user is None:
         return False
-    name = user.login.lower()
-    return user.type == "Bot" or name.endswith("[bot]") or name in BOTS
+    return user.type == "Bot" or is_program(user.login)
+
+
+def is_program(login: str) -> bool:
+    """Say whether a login is a program's: by the end of the name, or a list."""
+    return login.lower().endswith("[bot]") or login.lower() in BOTS
 
 
 def cohort(user: User | None, branch: str) -> str:

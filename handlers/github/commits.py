@@ -1,5 +1,6 @@
 """Remember what was pushed: the commit graph, as far as GitHub tells it unasked."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 
 import models
 from handlers.events import Decision, Note
+from handlers.github.cohorts import AGENTS, is_program
 from handlers.github.payloads import (
     Event,
     Name,
@@ -17,9 +19,12 @@ from handlers.github.payloads import (
     Time,
     collect_changes,
     latest,
+    measure_pull_requests,
 )
 from handlers.github.repositories import seen
 from handlers.github.source import github
+from models.columns import EPOCH
+from models.people import GITHUB_ACCOUNT
 
 LISTED_AT_MOST = 2048
 HEADLINE = 300
@@ -27,6 +32,8 @@ TAGS = "refs/tags/"
 NAMESPACES = {"branch": "refs/heads/", "tag": TAGS}
 REF_TYPES = {namespace: ref_type for ref_type, namespace in NAMESPACES.items()}
 TOLD_PATHS = 1
+ADDRESS = re.compile(r"[^\s@\x00]{1,64}@[^\s@\x00]{1,255}")
+PRIVATE = re.compile(r"@users\.noreply\.|^no-?reply@")
 
 
 class Author(BaseModel):
@@ -34,6 +41,7 @@ class Author(BaseModel):
 
     name: Text | None = None
     username: Text | None = None
+    email: Text | None = None
 
 
 class Pushed(BaseModel):
@@ -71,6 +79,7 @@ class PushedRepository(Repository):
 class PushEvent(Event):
     """`push`. `size` is told by GitHub Enterprise Server only."""
 
+    organization_id: Text
     repository: PushedRepository
     ref: Name
     before: Sha
@@ -115,6 +124,8 @@ def commits_pushed(event: PushEvent) -> Iterator[Decision]:
     for position, commit in enumerate(event.commits):
         yield remembered(event, commit)
         yield placed(event, commit, position)
+    yield from identities(event)
+    yield measure_pull_requests(event.repository, event.clock)
     yield collect_changes(event.repository, event.clock)
 
 
@@ -184,6 +195,29 @@ def placed(event: PushEvent, commit: Pushed, position: int) -> models.PushCommit
         sha=commit.id,
         position=position,
         fresh=commit.distinct,
+    )
+
+
+def identities(event: PushEvent) -> Iterator[Decision]:
+    """Yield whose e-mail address is whose login: GitHub names an author by what it has verified."""
+    told = [commit.author for commit in event.commits if commit.author and commit.author.username]
+    latest_of = {str(author.username).lower(): author for author in told}
+    for login, author in latest_of.items():
+        yield identity(event.organization_id, login, author, event.clock)
+
+
+def identity(organization_id: str, login: str, author: Author, at: datetime) -> models.Identity:
+    """Return the row of an author; one who keeps their address private never replaces it."""
+    email = (author.email or "").strip().lower()
+    known = ADDRESS.fullmatch(email) is not None and not PRIVATE.search(email)
+    return models.Identity(
+        id=f"{organization_id}/{GITHUB_ACCOUNT}{login}",
+        changed_at=at if known else EPOCH,
+        source="github",
+        account=f"{GITHUB_ACCOUNT}{login}",
+        name=author.name,
+        email=email if known else None,
+        bot=is_program(login) or login in AGENTS,
     )
 
 

@@ -7,7 +7,17 @@ from pydantic import BaseModel
 import models
 from handlers.events import Decision, Note
 from handlers.github.cohorts import commenter_cohort
-from handlers.github.payloads import Event, Id, Name, Time, User, collect_changes, key, login
+from handlers.github.payloads import (
+    Event,
+    Id,
+    Name,
+    Time,
+    User,
+    collect_changes,
+    key,
+    login,
+    measure_pull_requests,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -72,6 +82,7 @@ def review_changed(event: ReviewEvent) -> Iterator[Decision]:
         state=review.state.lower(),
         submitted_at=review.submitted_at,
     )
+    yield measure_pull_requests(event.repository, review.submitted_at)
     yield collect_changes(event.repository, review.submitted_at)
 
 

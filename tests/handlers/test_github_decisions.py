@@ -8,6 +8,7 @@ from tests.handlers.recorded import ZERO, C, decided, recorded, row, said, story
 ADA, BEN = "contributors github:101", "contributors github:102"
 API, APP = "repositories github:5001", "repositories github:5002"
 COLLECT, LINK = "job collect_changes", "job link_issues"
+MEASURE, ADA_IS = "job measure_pull_requests", "identities github:9001/github:login:ada"
 ASKED = "Permissions are asked of GitHub when they matter, never remembered."
 BRANCH = "github:5001:refs/heads/round-half-even"
 
@@ -23,7 +24,8 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "push", None, 1,
             [
                 API, ADA, f"pushes {BRANCH}:{C['c1']}:{C['c2']}", f"commits github:5001:{C['c2']}",
-                f"push_commits {BRANCH}:{C['c1']}:{C['c2']}:{C['c2']}", COLLECT,
+                f"push_commits {BRANCH}:{C['c1']}:{C['c2']}:{C['c2']}", ADA_IS,
+                MEASURE, COLLECT,
             ],
         ),
         ("push", None, 4, [API, BEN, f"refs {BRANCH}", "A deleted ref brings no commits."]),
@@ -31,21 +33,22 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "push", None, 5,
             [
                 APP, ADA, "refs github:5002:refs/tags/v2.0.0",
-                f"pushes github:5002:refs/tags/v2.0.0:{ZERO}:{C['annotated tag v2.0.0']}", COLLECT,
+                f"pushes github:5002:refs/tags/v2.0.0:{ZERO}:{C['annotated tag v2.0.0']}",
+                MEASURE, COLLECT,
             ],
         ),
         (
             "pull_request", "opened", 0,
             [
                 API, ADA, "pull_requests github:60002",
-                f"pull_request_heads github:60002:{C['c2']}", COLLECT, LINK,
+                f"pull_request_heads github:60002:{C['c2']}", MEASURE, COLLECT, LINK,
             ],
         ),
         (
             "pull_request", "labeled", 0,
             [
                 API, ADA, "pull_requests github:60002",
-                f"pull_request_heads github:60002:{C['c2']}", LINK,
+                f"pull_request_heads github:60002:{C['c2']}", MEASURE, LINK,
             ],
         ),
         (
@@ -53,7 +56,7 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             [
                 API, ADA, "pull_requests github:60002",
                 f"pull_request_heads github:60002:{C['c2']}",
-                f"pull_request_heads github:60002:{C['c2b']}", COLLECT, LINK,
+                f"pull_request_heads github:60002:{C['c2b']}", MEASURE, COLLECT, LINK,
             ],
         ),
         (
@@ -62,18 +65,24 @@ BRANCH = "github:5001:refs/heads/round-half-even"
                 API, ADA, "pull_requests github:60002",
                 f"pull_request_heads github:60002:{C['c2']}",
                 "pull_request_turns github:60002:converted_to_draft:2026-09-01T16:40:00+00:00",
-                COLLECT, LINK,
+                MEASURE, COLLECT, LINK,
             ],
         ),
         (
             "pull_request", "closed", 0,
             [
                 API, BEN, ADA, "pull_requests github:60002",
-                f"pull_request_heads github:60002:{C['c2b']}", COLLECT, LINK,
+                f"pull_request_heads github:60002:{C['c2b']}", MEASURE, COLLECT, LINK,
             ],
         ),
-        ("pull_request_review", "submitted", 0, [API, BEN, "reviews github:90001", COLLECT]),
-        ("pull_request_review", "dismissed", 0, [API, ADA, BEN, "reviews github:90001", COLLECT]),
+        (
+            "pull_request_review", "submitted", 0,
+            [API, BEN, "reviews github:90001", MEASURE, COLLECT],
+        ),
+        (
+            "pull_request_review", "dismissed", 0,
+            [API, ADA, BEN, "reviews github:90001", MEASURE, COLLECT],
+        ),
         ("pull_request_review_comment", "created", 0, [API, BEN, "review_comments github:81001"]),
         ("issues", "labeled", 0, [API, BEN, "issues github:70001", LINK, agent.HISTORY]),
         ("issue_comment", "deleted", 0, [API, BEN, "issue_comments github:80002"]),
@@ -129,7 +138,7 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "release", "prereleased", 0,
             [APP, ADA, "releases github:22002", "Drafts and prereleases ship nothing."],
         ),
-        ("repository", "renamed", 0, ["repositories github:5003", ADA, COLLECT, LINK]),
+        ("repository", "renamed", 0, ["repositories github:5003", ADA, COLLECT, MEASURE, LINK]),
         ("member", "added", 0, [API, ADA, "contributors github:103", ASKED]),
         ("organization", "member_added", 0, [ADA, "contributors github:103", ASKED]),
         ("organization", "member_invited", 0, [ADA, ASKED]),
