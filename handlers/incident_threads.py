@@ -147,10 +147,10 @@ def ends_of(
         word = end_word(message, reading)
         if word is None or (first and message.edited_at is None):
             continue
-        told = "was edited to say" if first else "says"
         speaker = message.author_name or message.author_id or "somebody"
+        told = "the message was edited to say" if first else f"{speaker} says"
         at = message.edited_at if first and message.edited_at else message.posted_at
-        yield End(at, f"{speaker} {told} \u201c{word}\u201d", account(message))
+        yield End(at, f"{told} \u201c{word}\u201d", account(message))
 
 
 def start_word(words: str, reading: Reading) -> str | None:
