@@ -16,6 +16,7 @@ from models.deployments import DeploymentChange, ServiceDeployment
 from models.organizations import Organization
 from models.repositories import Repository
 from models.store import remember
+from tests.browser import incident_seeds
 
 ORGANIZATION = "github:1"
 REPOSITORIES = ("acme/api", "acme/mobile", "acme/site")
@@ -136,7 +137,9 @@ async def plant(db: AsyncConnection) -> None:
     """Write the whole story."""
     now = datetime.now(UTC)
     await remember(db, facts())
-    await write(db, [*story(now), *deliveries(now)])
+    told = list(story(now))
+    shipped = [row for row in told if isinstance(row, ServiceDeployment)]
+    await write(db, [*told, *incident_seeds.story(shipped), *deliveries(now)])
 
 
 async def write(db: AsyncConnection, rows: list[SQLModel]) -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 from redis import Redis
 from sqlalchemy import text
@@ -99,10 +100,13 @@ def test_without_script_everything_is_there(
     context.add_cookies(session_cookies)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto("/delivery?period=30")
-    expect(page.get_by_role("img", name="Deployments over time")).to_be_visible()
+    expect(page.get_by_role("img", name="Deployments, failures and lead time")).to_be_visible()
     page.get_by_label("Repository", exact=True).select_option("acme/api")
     page.get_by_role("button", name="Show").first.click()
     expect(page).to_have_url(re.compile("repository=acme%2Fapi"))
+    page.get_by_role("link", name="Stability").click()
+    expect(page).to_have_url(re.compile("/delivery/stability.*repository=acme%2Fapi"))
+    expect(page.get_by_role("img", name="Change failure rate over time")).to_be_visible()
     context.close()
 
 
@@ -137,3 +141,64 @@ def test_the_theme_is_kept(page: Page) -> None:
     page.get_by_role("button", name="Switch between light and dark").click()
     page.wait_for_url("**/delivery?period=7")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+CARDS = (
+    "Deployment frequency",
+    "Change lead time",
+    "Change failure rate",
+    "Failed deployment recovery time",
+    "Rework rate",
+)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_says_its_number_and_leads_to_its_rows(page: Page, name: str) -> None:
+    page.goto("/delivery?period=90")
+    card = page.get_by_role("article", name=name)
+    value = card.locator(".value").inner_text()
+    assert re.match(r"[\d.]+ ", value), value
+    expect(card.locator(".change")).to_be_visible()
+    expect(card.locator("svg.spark")).to_be_visible()
+    card.locator(".under a").click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    expect(page.locator(".value").first).to_contain_text(value.split()[0])
+    expect(page.get_by_role("region", name="Rows, in full").locator("tbody tr")).not_to_have_count(
+        0
+    )
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_without_data_is_a_dash_with_a_reason(page: Page, name: str) -> None:
+    page.goto("/delivery?start=2020-01-01&end=2020-01-02")
+    card = page.get_by_role("article", name=name)
+    expect(card.locator(".value")).to_have_text("–")
+    expect(card.locator(".under")).to_contain_text("from 2020-01-01 to 2020-01-02")
+    expect(card.get_by_role("link", name="Why?")).to_be_visible()
+
+
+def test_tabs_keep_what_was_chosen(page: Page) -> None:
+    page.goto("/delivery?period=90&repository=acme/api")
+    tabs = page.get_by_role("navigation", name="Delivery")
+    for name in ("Deployment frequency", "Lead time", "Stability"):
+        tabs.get_by_role("link", name=name).click()
+        expect(tabs.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+        expect(page).to_have_url(re.compile(r"period=90&repository=acme%2Fapi"))
+    page.get_by_label("Repository", exact=True).select_option("acme/site")
+    expect(page).to_have_url(re.compile(r"/delivery/stability\?.*repository=acme%2Fsite"))
+
+
+def test_failures_say_what_failed_and_which_incident_blames_it(page: Page) -> None:
+    page.goto("/delivery/explain/change-failure-rate?period=90")
+    failed = page.get_by_role("row").filter(has_text="failed").filter(has_text="blames it").first
+    key = failed.get_by_role("link", name="INC-").inner_text()
+    assert re.fullmatch(r"INC-\d{7}", key)
+
+
+@pytest.mark.parametrize(
+    "name", ["deployments", "changes", "failures", "recoveries", "restores", "rework"]
+)
+def test_every_metric_of_the_screen_has_its_rows_as_csv(page: Page, name: str) -> None:
+    answer = page.request.get(f"/delivery/{name}.csv?period=90")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert len(answer.text().strip().splitlines()) > 1

@@ -9,7 +9,13 @@ from playwright.sync_api import Page, Response
 PAGES = (
     "/delivery?period=90",
     "/delivery?start=2020-01-01&end=2020-01-02",
+    "/delivery/deployment-frequency?period=90",
+    "/delivery/change-lead-time?period=90",
+    "/delivery/stability?period=90",
+    "/delivery/stability?start=2020-01-01&end=2020-01-02",
     "/delivery/explain/change-lead-time?period=90",
+    "/delivery/explain/change-failure-rate?period=90",
+    "/delivery/explain/time-to-restore?period=90",
     "/deliveries",
     "/deliveries/1",
     "/deliveries/999999",

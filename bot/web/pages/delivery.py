@@ -1,6 +1,7 @@
 """The Delivery screen: DORA's metrics as cards, charts and tables, live, with their explanation."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,17 +12,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bot.web.auth import Member, require
-from bot.web.pages import cards
-from bot.web.pages import delivery_view as view
+from bot.web.pages import delivery_tabs as tabs
 from bot.web.pages.filters import PERIODS, Filters, Repositories, chosen, repositories
 from bot.web.pages.render import page, utc_now
-from models.metrics import deployments, lead_time
-from models.metrics import dora as metrics
+from models.metrics import deployments, lead_time, stability
 from models.metrics.core import Bucket
 from models.metrics.csv import csv_lines
 from models.metrics.explanation import Metric
 
-LATEST_ROWS = 15
+Figures = Callable[[AsyncConnection, Filters, datetime], Awaitable[dict[str, Any]]]
 
 LATEST_EVENT = text("""
     select received_at from deliveries where organization_id = :organization_id
@@ -29,24 +28,40 @@ LATEST_EVENT = text("""
 """)
 
 
-@require("viewer")
-async def delivery(request: Request) -> Response:
-    """`GET /delivery`: the whole screen, or the part of it that changes."""
-    member: Member = request.state.member
-    now = utc_now()
-    async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        figures = await measured(db, filters, now)
-        last = await latest_event(db, member.organization_id)
-    return page(
-        request,
-        "delivery.html",
-        blocks=("pulse", "figures"),
-        last_event=last,
-        **bar(filters, known, request.query_params),
-        **figures,
-    )
+@dataclass(frozen=True)
+class Tab:
+    """A part of the screen with an address of its own; `figures` asks for what it shows."""
+
+    key: str
+    name: str
+    path: str
+    figures: Figures
+
+
+def screen(tab: Tab) -> Callable[[Request], Awaitable[Response]]:
+    """Return the page of a tab: the whole of it, or the part of it that changes."""
+
+    @require("viewer")
+    async def shown(request: Request) -> Response:
+        member: Member = request.state.member
+        now = utc_now()
+        async with engine(request).connect() as db:
+            known = await repositories(db, member.organization_id)
+            filters = await chosen(db, request.query_params, member.organization_id, known, now)
+            figures = await tab.figures(db, filters, now)
+            last = await latest_event(db, member.organization_id)
+        return page(
+            request,
+            "delivery.html",
+            blocks=("pulse", "figures"),
+            last_event=last,
+            tab=tab,
+            tabs=TABS,
+            **bar(filters, known, request.query_params),
+            **figures,
+        )
+
+    return shown
 
 
 def engine(request: Request) -> AsyncEngine:
@@ -71,69 +86,6 @@ async def latest_event(db: AsyncConnection, organization_id: str) -> datetime | 
     """Return when the organisation's newest delivery came; None where none ever did."""
     found: datetime | None = await db.scalar(LATEST_EVENT, {"organization_id": organization_id})
     return found
-
-
-async def measured(db: AsyncConnection, filters: Filters, now: datetime) -> dict[str, Any]:
-    """Ask for every number of the screen, and draw it."""
-    return (
-        await frequency(db, filters, now)
-        | await lead_times(db, filters)
-        | {
-            "repository_rows": view.by_repository(
-                await metrics.deployment_frequency_by_repository(
-                    db, filters.scope, filters.window, now
-                ),
-                await metrics.change_lead_time_by_repository(db, filters.scope, filters.window),
-            ),
-            "latest": await metrics.latest_deployments(
-                db, filters.scope, filters.window, LATEST_ROWS
-            ),
-        }
-    )
-
-
-async def latest(db: AsyncConnection, filters: Filters) -> list[deployments.LatestDeployment]:
-    """Return the attempts that finished last."""
-    return await metrics.latest_deployments(db, filters.scope, filters.window, LATEST_ROWS)
-
-
-async def frequency(db: AsyncConnection, filters: Filters, now: datetime) -> dict[str, Any]:
-    """Ask for deployment frequency, and draw it."""
-    scope, window = filters.scope, filters.window
-    told = await metrics.deployment_frequency(db, scope, window, now, filters.edition)
-    days = await metrics.deployment_frequency_series(db, scope, window, Bucket.DAY)
-    series = days
-    if filters.bucket is not Bucket.DAY:
-        series = await metrics.deployment_frequency_series(db, scope, window, filters.bucket)
-    return {
-        "frequency": told,
-        "nothing_deployed": None if told["shown"] or told["failed"] else told["reason"],
-        "frequency_card": cards.frequency_card(told, days, window),
-        "frequency_chart": view.frequency_chart(series, filters),
-        "bucket_links": view.bucket_links(series, filters),
-        "kinds_note": view.kinds_note(told),
-    }
-
-
-async def lead_times(db: AsyncConnection, filters: Filters) -> dict[str, Any]:
-    """Ask for change lead time, and draw it."""
-    filters = filters.of_medians
-    scope, window = filters.scope, filters.window
-    told = await metrics.change_lead_time(db, scope, window, filters.edition)
-    series = await metrics.change_lead_time_series(db, scope, window, filters.bucket)
-    sparks = await metrics.change_lead_time_series(db, scope, window, cards.spark_bucket(window))
-    bins = await metrics.change_lead_time_histogram(db, scope, window)
-    return {
-        "lead_time": told,
-        "lead_time_card": cards.lead_time_card(told, sparks),
-        "lead_time_chart": view.lead_time_chart(told, series, filters),
-        "lead_time_links": view.bucket_links(series, filters),
-        "lead_time_every": view.EVERY[filters.bucket],
-        "histogram_chart": view.histogram_chart(told, bins),
-        "stages_chart": view.stages_chart(told),
-        "percentiles": view.percentiles(told),
-        "cohorts_note": view.cohorts_note(told),
-    }
 
 
 def downloads(metric: Metric, name: str) -> Any:
@@ -163,10 +115,25 @@ async def lines(pool: AsyncEngine, metric: Metric, filters: Filters) -> AsyncIte
             yield line
 
 
+TABS = (
+    Tab("overview", "Overview", "/delivery", tabs.overview),
+    Tab("frequency", "Deployment frequency", "/delivery/deployment-frequency", tabs.frequency),
+    Tab("lead_time", "Lead time", "/delivery/change-lead-time", tabs.lead_times),
+    Tab("stability", "Stability", "/delivery/stability", tabs.stability),
+)
+DOWNLOADS = {
+    "deployments": deployments.METRIC,
+    "changes": lead_time.METRIC,
+    "failures": stability.FAILURES,
+    "recoveries": stability.RECOVERIES,
+    "restores": stability.RESTORES,
+    "rework": stability.REWORK,
+}
+
+
 def routes() -> list[Route]:
     """Return the screen's routes."""
     return [
-        Route("/delivery", delivery, name="delivery"),
-        Route("/delivery/deployments.csv", downloads(deployments.METRIC, "deployments")),
-        Route("/delivery/changes.csv", downloads(lead_time.METRIC, "changes")),
+        *(Route(tab.path, screen(tab), name=tab.key) for tab in TABS),
+        *(Route(f"/delivery/{name}.csv", downloads(of, name)) for name, of in DOWNLOADS.items()),
     ]

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from bot.web import charts, words
+from bot.web import charts, courses, words
 from bot.web.charts import Chart, Mark
 from bot.web.pages.filters import Filters
 from bot.web.svg import Caption
 from models.metrics.core import DAY, HOUR, Bin, Bucket
 from models.metrics.deployments import DeploymentFrequency, FrequencyBucket, RepositoryFrequency
+from models.metrics.durations import DurationBucket, RepositoryDurations
+from models.metrics.failures import FailureBucket, RepositoryFailures
 from models.metrics.lead_time import ChangeLeadTime, LeadTimeBucket, RepositoryLeadTime
 from models.metrics.levels import change_lead_time_level
 
 CANDIDATES = (HOUR, DAY, 7 * DAY, 30.4375 * DAY)
 EVERY = {Bucket.DAY: "per day", Bucket.WEEK: "per week", Bucket.MONTH: "per month"}
+
+AnyBucket = FrequencyBucket | LeadTimeBucket | FailureBucket | DurationBucket
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Percentile:
 
 @dataclass(frozen=True)
 class RepositoryRow:
-    """One repository's part of both metrics; None where it has none of one."""
+    """One repository's part of the metrics; None where it has none of one."""
 
     name: str
     frequency: RepositoryFrequency | None
     lead_time: RepositoryLeadTime | None
+    failures: RepositoryFailures | None
+    recovery: RepositoryDurations | None
 
 
 def bucket_days(start_date: str, filters: Filters) -> tuple[date, date]:
@@ -56,7 +62,7 @@ def bucket_name(start_date: str, bucket: Bucket) -> str:
     return f"Week of {day.day} {day:%b %Y}"
 
 
-def bucket_links(series: Sequence[FrequencyBucket | LeadTimeBucket], filters: Filters) -> list[str]:
+def bucket_links(series: Sequence[AnyBucket], filters: Filters) -> list[str]:
     """Return for each bucket the query that shows only its rows."""
     days = (bucket_days(bucket["start_date"], filters) for bucket in series)
     return [
@@ -188,14 +194,47 @@ def cohorts_note(told: ChangeLeadTime) -> str:
 
 
 def by_repository(
-    frequencies: Sequence[RepositoryFrequency], lead_times: Sequence[RepositoryLeadTime]
+    frequencies: Sequence[RepositoryFrequency],
+    lead_times: Sequence[RepositoryLeadTime],
+    failures: Sequence[RepositoryFailures],
+    recoveries: Sequence[RepositoryDurations],
 ) -> list[RepositoryRow]:
-    """Put both metrics' parts of each repository side by side, by name."""
+    """Put the metrics' parts of each repository side by side, by name."""
     often = {one["repository_id"]: one for one in frequencies}
     long = {one["repository_id"]: one for one in lead_times}
+    failed = {one["repository_id"]: one for one in failures}
+    mended = {one["repository_id"]: one for one in recoveries}
     names = {
         one["repository_id"]: one["repository"] or one["repository_id"]
-        for one in [*frequencies, *lead_times]
+        for one in [*frequencies, *lead_times, *failures, *recoveries]
     }
-    rows = [RepositoryRow(name, often.get(key), long.get(key)) for key, name in names.items()]
+    rows = [
+        RepositoryRow(name, often.get(key), long.get(key), failed.get(key), mended.get(key))
+        for key, name in names.items()
+    ]
     return sorted(rows, key=lambda row: row.name)
+
+
+def together_chart(
+    often: Sequence[FrequencyBucket],
+    failures: Sequence[FailureBucket],
+    medians: Sequence[LeadTimeBucket],
+    filters: Filters,
+) -> Chart:
+    """Deployments, which of them failed, and the median lead time above them."""
+    failed = {one["start_date"]: one["failed"] for one in failures}
+    median = {one["start_date"]: one for one in medians}
+    stacks, spreads = [], []
+    for one in often:
+        start, bad = one["start_date"], failed.get(one["start_date"], 0)
+        at, name = date.fromisoformat(start), bucket_name(start, filters.bucket)
+        took = median.get(start)
+        stacks.append(charts.Stack(at, name, (max(0, one["count"] - bad), bad)))
+        spreads.append(charts.Spread(at, name, took["p50_seconds"] if took else None, None, 0))
+    total = sum(one["count"] for one in often)
+    description = (
+        f"{words.count(total, 'deployment')}, {sum(failed.values())} of which failed, "
+        f"and the median lead time of what they brought, {EVERY[filters.bucket]}."
+    )
+    caption = Caption("together", "Deployments, failures and lead time over time", description)
+    return courses.together(caption, ("held", "failed"), stacks, spreads)

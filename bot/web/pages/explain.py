@@ -1,6 +1,7 @@
 """Why a number is what it is: what counted, what did not and why, row by row."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,40 +11,76 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.web.auth import Member, require
-from bot.web.pages import cards
+from bot.web.pages import cards, stability_cards
 from bot.web.pages.delivery import bar, engine
 from bot.web.pages.filters import Filters, chosen, repositories
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
+from models.metrics import deployments, lead_time, stability
 from models.metrics import dora as metrics
-from models.metrics.explanation import Explanation, Page
+from models.metrics.explanation import Metric, Page, explanation
 from models.metrics.levels import Level
 
-Asked = tuple[Explanation, Level, cards.Card]
-Question = Callable[[AsyncConnection, Filters, Page, datetime], Awaitable[Asked]]
+Answer = tuple[cards.Card, Level | None]
+Question = Callable[[AsyncConnection, Filters, datetime], Awaitable[Answer]]
 
 
-async def deployment_frequency(
-    db: AsyncConnection, filters: Filters, rows: Page, now: datetime
-) -> Asked:
-    """Take deployment frequency apart."""
+async def deployment_frequency(db: AsyncConnection, filters: Filters, now: datetime) -> Answer:
+    """Ask for deployment frequency."""
     scope, window = filters.scope, filters.window
     told = await metrics.deployment_frequency(db, scope, window, now, filters.edition)
-    explained = await metrics.deployment_frequency_explanation(db, scope, window, rows)
-    return explained, told, cards.frequency_card(told, [], window)
+    return cards.frequency_card(told, [], window), told
 
 
-async def change_lead_time(db: AsyncConnection, filters: Filters, rows: Page, _: datetime) -> Asked:
-    """Take change lead time apart."""
+async def change_lead_time(db: AsyncConnection, filters: Filters, _: datetime) -> Answer:
+    """Ask for change lead time."""
+    told = await metrics.change_lead_time(db, filters.scope, filters.window, filters.edition)
+    return cards.lead_time_card(told, []), told
+
+
+async def change_failure_rate(db: AsyncConnection, filters: Filters, _: datetime) -> Answer:
+    """Ask for change failure rate."""
     scope, window = filters.scope, filters.window
-    told = await metrics.change_lead_time(db, scope, window, filters.edition)
-    explained = await metrics.change_lead_time_explanation(db, scope, window, rows)
-    return explained, told, cards.lead_time_card(told, [])
+    told = await stability.change_failure_rate(db, scope, window, filters.edition)
+    return stability_cards.failure_card(told, []), told
 
 
-QUESTIONS: dict[str, tuple[Question, str]] = {
-    "deployment-frequency": (deployment_frequency, "deployments"),
-    "change-lead-time": (change_lead_time, "changes"),
+async def recovery_time(db: AsyncConnection, filters: Filters, now: datetime) -> Answer:
+    """Ask for failed deployment recovery time."""
+    told = await stability.failed_deployment_recovery_time(
+        db, filters.scope, filters.window, now, filters.edition
+    )
+    return stability_cards.recovery_card(told, []), told
+
+
+async def time_to_restore(db: AsyncConnection, filters: Filters, now: datetime) -> Answer:
+    """Ask for time to restore, which has no levels."""
+    told = await stability.time_to_restore(db, filters.scope, filters.window, now)
+    return stability_cards.restore_card(told, []), None
+
+
+async def rework_rate(db: AsyncConnection, filters: Filters, _: datetime) -> Answer:
+    """Ask for rework rate, which has no levels."""
+    told = await stability.rework_rate(db, filters.scope, filters.window)
+    return stability_cards.rework_card(told, []), None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A metric that can be taken apart: its rows, its number, and the name of its CSV."""
+
+    metric: Metric
+    question: Question
+    download: str
+
+
+EXPLAINED = {
+    "deployment-frequency": Explained(deployments.METRIC, deployment_frequency, "deployments"),
+    "change-lead-time": Explained(lead_time.METRIC, change_lead_time, "changes"),
+    "change-failure-rate": Explained(stability.FAILURES, change_failure_rate, "failures"),
+    "failed-deployment-recovery-time": Explained(stability.RECOVERIES, recovery_time, "recoveries"),
+    "time-to-restore": Explained(stability.RESTORES, time_to_restore, "restores"),
+    "rework-rate": Explained(stability.REWORK, rework_rate, "rework"),
 }
 
 
@@ -51,22 +88,22 @@ QUESTIONS: dict[str, tuple[Question, str]] = {
 async def explain(request: Request) -> Response:
     """`GET /delivery/explain/{metric}`: the number, its definition and its rows."""
     member: Member = request.state.member
-    asked = QUESTIONS.get(request.path_params["metric"])
+    asked = EXPLAINED.get(request.path_params["metric"])
     if asked is None:
         raise Problem(404, "Not Found", "There is no metric of that name.")
-    question, download = asked
     now, rows = utc_now(), Page(cursor=request.query_params.get("cursor"))
     async with engine(request).connect() as db:
         known = await repositories(db, member.organization_id)
         filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        explained, level, card = await question(db, filters, rows, now)
+        card, level = await asked.question(db, filters, now)
+        explained = await explanation(db, asked.metric, filters.scope, filters.window, rows)
     return page(
         request,
         "explain.html",
         explained=explained,
         card=card,
         level=level,
-        download=f"/delivery/{download}.csv",
+        download=f"/delivery/{asked.download}.csv",
         rows=[moments(row) for row in explained["rows"]],
         last_event=moment(explained["last_event_at"]),
         total=explained["counted"] + sum(one["count"] for one in explained["excluded"]),

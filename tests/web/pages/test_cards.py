@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.web.pages import cards
+from bot.web.pages import cards, stability_cards
 from models.metrics.levels import change_lead_time_level
 
 
@@ -61,3 +61,21 @@ def test_a_sparkline_has_at_most_sixty_points_and_the_last_one() -> None:
 def test_a_weekly_mean_takes_the_saw_out_of_weekends() -> None:
     assert cards.weekly_mean([7, 0, 0, 0, 0, 0, 0, 7]) == [1.0, 1.0]
     assert cards.weekly_mean([1, 2]) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "said"),
+    [
+        ((0.12, 50), (0.10, 50), cards.Change("up", "2 pt", "bad")),
+        ((0.10, 50), (0.125, 50), cards.Change("down", "2.5 pt", "good")),
+        ((0.10, 50), (0.0, 50), cards.Change("up", "10 pt", "bad")),
+        ((0.10, 50), (0.10, 50), cards.Change("same", "0 pt", "none")),
+        ((0.10, 4), (0.50, 50), cards.Change("down", "40 pt", "none")),
+        ((None, 0), (0.50, 50), None),
+        ((0.10, 50), (None, 0), None),
+    ],
+)
+def test_a_share_changes_by_points_of_which_fewer_are_better(
+    now: cards.Measured, before: cards.Measured, said: cards.Change | None
+) -> None:
+    assert stability_cards.points(now, before) == said

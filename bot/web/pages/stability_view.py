@@ -1,0 +1,98 @@
+"""What the Stability tab shows, put together from the metrics: charts and tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from bot.web import charts, courses, words
+from bot.web.charts import Chart, Mark
+from bot.web.pages.delivery_view import EVERY, bucket_name
+from bot.web.pages.filters import Filters
+from bot.web.svg import Caption
+from models.incidents import SEVERITIES
+from models.metrics.core import Bin
+from models.metrics.durations import DurationBucket
+from models.metrics.failures import ChangeFailureRate, FailureBucket
+from models.metrics.recovery import RecoveryTime
+from models.metrics.restore import RestoreFigures, TimeToRestore
+
+FAILED = "failed deployment"
+
+
+@dataclass(frozen=True)
+class SeverityRow:
+    """Time to restore of one severity; the last row is of all."""
+
+    name: str
+    figures: RestoreFigures
+
+
+def failure_chart(
+    told: ChangeFailureRate, series: Sequence[FailureBucket], filters: Filters
+) -> Chart:
+    """Change failure rate over time."""
+    drawn = [
+        courses.Share(
+            date.fromisoformat(one["start_date"]),
+            bucket_name(one["start_date"], filters.bucket),
+            one["rate"],
+            one["failed"],
+            one["count"],
+        )
+        for one in series
+    ]
+    description = (
+        f"{told['failed']} of {words.count(told['count'], 'deployment')} failed, "
+        f"{words.share(told['rate'])} in all, {EVERY[filters.bucket]}."
+    )
+    caption = Caption("failures", "Change failure rate over time", description)
+    return courses.shares(caption, drawn, "failed", "deployment")
+
+
+def recovery_chart(told: RecoveryTime, series: Sequence[DurationBucket], filters: Filters) -> Chart:
+    """Recovery times over time: the median and the band up to the 90th percentile."""
+    spreads = [
+        charts.Spread(
+            date.fromisoformat(one["start_date"]),
+            bucket_name(one["start_date"], filters.bucket),
+            one["p50_seconds"],
+            one["p90_seconds"],
+            one["count"],
+        )
+        for one in series
+    ]
+    description = (
+        f"Median {words.duration(told['p50_seconds'])}, 90th percentile "
+        f"{words.duration(told['p90_seconds'])}, {EVERY[filters.bucket]} of the failure."
+    )
+    caption = Caption("recovery", "Recovery times over time", description)
+    return charts.band(caption, spreads, None, FAILED)
+
+
+def recovery_histogram(told: RecoveryTime, bins: Sequence[Bin]) -> Chart:
+    """How recovery times are spread."""
+    drawn = [charts.Bin(one["from_seconds"], one["to_seconds"], one["count"]) for one in bins]
+    marks = [
+        Mark(seconds, f"{name} {words.duration(seconds)}")
+        for name, seconds in (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
+        if seconds is not None
+    ]
+    description = f"{words.count(told['count'], FAILED)} by how long they took to mend."
+    caption = Caption("recovery-spread", "Spread of recovery times", description)
+    return charts.histogram(caption, drawn, marks, FAILED)
+
+
+def severities(told: TimeToRestore) -> list[SeverityRow]:
+    """Return time to restore by severity, the worst first, and of all last."""
+    by_severity = told["by_severity"]
+    named = [(name, name) for name in SEVERITIES] + [("none", "not said")]
+    rows = [
+        SeverityRow(words_of, by_severity[name]) for name, words_of in named if name in by_severity
+    ]
+    of_all = RestoreFigures(
+        mean_seconds=told["mean_seconds"],
+        median_seconds=told["median_seconds"],
+        count=told["count"],
+        open=told["open"],
+    )
+    return [*rows, SeverityRow("all", of_all)]
