@@ -98,15 +98,20 @@ async def replace(
     db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLModel], where: str, **bound: Any
 ) -> None:
     """Put derived rows in the place of those that `where` selects, in one transaction."""
-    own = table.__tablename__
-    await db.execute(text(f"delete from {own} where {where}"), bound)  # noqa: S608
-    if rows:
-        listed = ", ".join(columns(table))
-        said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
-        await db.execute(
-            text(
-                f"insert into {own} ({listed}) select {listed} "  # noqa: S608
-                f"from json_populate_recordset(null::{own}, cast(:rows as json))"
-            ),
-            {"rows": to_json(said).decode()},
-        )
+    await db.execute(text(f"delete from {table.__tablename__} where {where}"), bound)  # noqa: S608
+    await add(db, table, rows)
+
+
+async def add(db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLModel]) -> None:
+    """Write derived rows of which none is there."""
+    if not rows:
+        return
+    own, listed = table.__tablename__, ", ".join(columns(table))
+    said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
+    await db.execute(
+        text(
+            f"insert into {own} ({listed}) select {listed} "  # noqa: S608
+            f"from json_populate_recordset(null::{own}, cast(:rows as json))"
+        ),
+        {"rows": to_json(said).decode()},
+    )

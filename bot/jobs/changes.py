@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clients.github import Compared, GitHubError, Installation, RateLimited, installation_for
 from bot.jobs import PutOff, Surroundings, job
 from bot.jobs.derive import Graph, derive, unknown_ranges
+from bot.jobs.failures import judge
 from bot.jobs.history import History, history_of
 from bot.jobs.pull_requests import measured
 from bot.live import publish
@@ -70,8 +71,9 @@ async def collect_changes(surroundings: Surroundings, claimed: ClaimedJob) -> No
         history = await history_of(db, home, since)
         deployments, changes = await derive(db, history)
         await put_in_place(db, history, deployments, changes)
+        await judge(db, home.organization_id, repository_id, history.since)
     with suppress(RedisError, OSError):
-        await publish(surroundings.redis, home.organization_id, "deployment")
+        await publish(surroundings.redis, home.organization_id, "deployment", "incident")
     if trouble.until:
         raise PutOff(trouble.until, "; ".join(trouble.says))
     if trouble.says:
