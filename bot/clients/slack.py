@@ -3,6 +3,7 @@
 A Slack is opened for one piece of work; its token is in no error, log or address.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,7 +33,8 @@ log = structlog.get_logger()
 Blocks = Sequence[Mapping[str, Any]]
 
 PAGE = 200
-MOST_PAGES = 100
+MOST_PAGES = 1000
+LONGEST_PAUSE_SECONDS = 60
 LONGEST_LIMIT = timedelta(hours=1)
 PUBLIC_URL = "https://slack.com"
 
@@ -126,10 +128,17 @@ class Slack:
         return understood(method, response)
 
     async def every(self, method: str, items: str, **arguments: Any) -> AsyncIterator[Any]:
-        """Yield what a method lists, page after page."""
+        """Yield what a method lists, page after page; a short limit between pages is waited for."""
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            answer = await self.read(method, limit=PAGE, cursor=cursor, **arguments)
+            try:
+                answer = await self.read(method, limit=PAGE, cursor=cursor, **arguments)
+            except RateLimited as limited:
+                seconds = (limited.until - datetime.now(UTC)).total_seconds()
+                if cursor is None or seconds > LONGEST_PAUSE_SECONDS:
+                    raise
+                await asyncio.sleep(max(seconds, 0))
+                continue
             for item in answer.get(items) or ():
                 yield item
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
