@@ -144,8 +144,8 @@ def assemble(parts: Parts) -> Application:
     )
     rest.state.settings = parts.settings
     github = GitHubWebhook(parts.inbox, parts.webhook_secrets, parts.settings.public_url)
-    webhooks = {"/webhooks/github": github, "/webhooks/linear": linear(parts), **slack(parts)}
-    return Application(webhooks, rest)
+    others = {"/webhooks/linear": linear(parts), **slack(parts)}
+    return Application({"/webhooks/github": github, **others}, rest)
 
 
 def linear(parts: Parts) -> ASGIApp:

@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 NEW_SECONDS, AGAIN_SECONDS = 60, 7 * 3600
 KEEP_SECONDS = 4.0
+MOST_MILLISECONDS = 10**14
 KEPT_HEADERS = (b"content-type", b"user-agent", b"linear-event")
 UNSIGNED = Answer(401, {"title": "Linear-Signature is missing or wrong"})
 UNDATED = Answer(400, {"title": "The body is no JSON object with a webhookTimestamp"})
@@ -136,5 +137,6 @@ def sent_at(body: bytes) -> float | None:
     except ValueError:
         return None
     at = payload.get("webhookTimestamp") if isinstance(payload, dict) else None
-    plausible = isinstance(at, int) and not isinstance(at, bool) and 0 < at < 10**14
-    return at / 1000 if plausible else None
+    if not isinstance(at, int) or isinstance(at, bool) or not 0 < at < MOST_MILLISECONDS:
+        return None
+    return at / 1000

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.events import Account, Source
+from handlers.events import Account
+from handlers.linear import ignored, issues, plans, talk
+from handlers.linear.source import linear
 
-linear = Source("linear")
+__all__ = ["account", "ignored", "issues", "linear", "plans", "talk"]
 
 
 def account(event: str, payload: Mapping[str, Any]) -> Account:
