@@ -1,6 +1,7 @@
 """The one place that speaks to arq: hints that a lane has work, which nothing depends on."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,15 @@ def opened(url: str) -> Redis:
     """Open a client for a Redis address; it connects when it is first used."""
     client: Redis = from_url(url)  # type: ignore[no-untyped-call]
     return client
+
+
+async def nudge(redis: Redis, *lanes: str) -> None:
+    """Say that lanes have work, once; the sweeper finds it without."""
+    told: ArqRedis = ArqRedis(connection_pool=redis.connection_pool)
+    told.job_serializer = written
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await told.enqueue_job("wake", *lanes)
 
 
 @dataclass

@@ -128,6 +128,12 @@ def one(words: Sequence[str], usage: str) -> str | None:
     return words[0] if words else None
 
 
+def none(words: Sequence[str], usage: str) -> None:
+    """Raise `Refused` where a command that takes no words was given one."""
+    if words:
+        raise Refused(TOO_MANY.format(name=NAME, usage=usage, word=harmless(words[0])))
+
+
 def period(words: Sequence[str]) -> tuple[list[str], int]:
     """Return the words without a period, and its days, 30 where none is named."""
     days = [PERIODS[word.lower()] for word in words if word.lower() in PERIODS]

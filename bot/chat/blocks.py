@@ -142,4 +142,5 @@ def reply(blocks: Iterable[Block], text: str, *, share: bool = False) -> dict[st
 
 def refusal(words: str) -> dict[str, Any]:
     """Return why something was not done, for who asked alone; what they asked at stays."""
-    return {**reply([section(words)], words), "replace_original": False}
+    told = said(words, 2000)
+    return {**reply([section(told)], told), "replace_original": False}
