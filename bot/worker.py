@@ -19,6 +19,7 @@ from bot.jobs import Surroundings, work
 from bot.live import publish
 from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
+from models.slack_threads import forget_chatter
 from models.users import forget_expired
 
 log = structlog.get_logger()
@@ -113,6 +114,8 @@ class Workshop:
                     await forget_jobs(db)
                     if await find_homes(db):
                         self.wake(INGEST)
+                async with self.engine.begin() as db:
+                    await forget_chatter(db)
 
     @property
     def engine(self) -> AsyncEngine:

@@ -43,6 +43,13 @@ class Delivery(SQLModel, table=True):
         Index("deliveries_received", "received_at"),
         Index("deliveries_homeless", "account", postgresql_where=sql("status = 'parked'")),
         Index(
+            "deliveries_told_by_slack",
+            "decisions",
+            postgresql_using="gin",
+            postgresql_ops={"decisions": "jsonb_path_ops"},
+            postgresql_where=sql("source = 'slack'"),
+        ),
+        Index(
             "deliveries_slack",
             "received_at",
             postgresql_where=sql("source = 'slack' and status = 'settled'"),

@@ -645,6 +645,15 @@ def upgrade() -> None:
         op.f("ix_slack_reactions_message_id"), "slack_reactions", ["message_id"], unique=False
     )
     op.create_index(
+        "deliveries_told_by_slack",
+        "deliveries",
+        ["decisions"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"decisions": "jsonb_path_ops"},
+        postgresql_where=sa.text("source = 'slack'"),
+    )
+    op.create_index(
         "deliveries_slack",
         "deliveries",
         ["received_at"],
@@ -849,6 +858,12 @@ def downgrade() -> None:
     op.drop_table("sync_logs")
     op.drop_index("subscriptions_once", table_name="subscriptions")
     op.drop_table("subscriptions")
+    op.drop_index(
+        "deliveries_told_by_slack",
+        table_name="deliveries",
+        postgresql_using="gin",
+        postgresql_where=sa.text("source = 'slack'"),
+    )
     op.drop_index(
         "deliveries_slack",
         table_name="deliveries",
