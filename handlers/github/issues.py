@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 import models
-from handlers.events import Decision
+from handlers.events import Decision, Job
 from handlers.github.cohorts import commenter_cohort
 from handlers.github.payloads import (
     Count,
@@ -27,6 +27,8 @@ from handlers.references import references
 
 OPENED, OPEN, CLOSED, GONE = 0, 1, 2, 3
 LEAVING = frozenset({"deleted", "transferred"})
+UNMAKING = LEAVING | {"unlabeled"}
+"""What may end that an issue is an incident; else only one with labels can be one."""
 
 
 class Described(BaseModel):
@@ -107,6 +109,9 @@ def issue_changed(event: IssueEvent) -> Iterator[Decision]:
         deleted=event.action in LEAVING,
     )
     yield link_issues(event.repository, issue.clock)
+    if issue.labels or event.action in UNMAKING:
+        thing = f"github:{issue.id}"
+        yield Job("follow_incident", key=f"follow_incident:{thing}", arguments={"incident": thing})
 
 
 @github.on("issue_comment")

@@ -84,7 +84,10 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             [API, ADA, BEN, "reviews github:90001", MEASURE, COLLECT],
         ),
         ("pull_request_review_comment", "created", 0, [API, BEN, "review_comments github:81001"]),
-        ("issues", "labeled", 0, [API, BEN, "issues github:70001", LINK, agent.HISTORY]),
+        (
+            "issues", "labeled", 0,
+            [API, BEN, "issues github:70001", LINK, "job follow_incident", agent.HISTORY],
+        ),
         ("issue_comment", "deleted", 0, [API, BEN, "issue_comments github:80002"]),
         ("check_run", "completed", 0, [API, ADA, "check_runs github:41001"]),
         ("check_suite", "completed", 0, [API, ADA, "check_suites github:40001"]),
