@@ -10,6 +10,7 @@ def routes() -> list[BaseRoute]:
         agent,
         agent_actions,
         assets,
+        connect_member,
         deliveries,
         delivery,
         explain,
@@ -19,5 +20,15 @@ def routes() -> list[BaseRoute]:
     )
 
     agents = (agent, agent_actions, run)
-    modules = (assets, theme, sign_in, delivery, explain, *agents, deliveries, setup)
+    modules = (
+        assets,
+        theme,
+        sign_in,
+        delivery,
+        explain,
+        *agents,
+        deliveries,
+        setup,
+        connect_member,
+    )
     return [route for module in modules for route in module.routes()]
