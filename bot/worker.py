@@ -19,7 +19,7 @@ from bot.jobs import Surroundings, work
 from bot.live import publish
 from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
-from models.slack_threads import forget_chatter
+from models.slack_chatter import forget_chatter
 from models.users import forget_expired
 
 log = structlog.get_logger()

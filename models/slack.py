@@ -42,7 +42,7 @@ class SlackMessage(Fact, table=True):
     """A message, keyed `slack:<team>:<channel>:<ts>`, `ts` being Slack's id and time of it.
 
     `thread_id` is the key of the thread's first message, its own where it is that. A message that
-    belongs to no incident is forgotten within a day (`models.slack_threads`).
+    belongs to no incident is forgotten within a day (`models.slack_chatter`).
     """
 
     __tablename__ = "slack_messages"
