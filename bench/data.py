@@ -14,6 +14,7 @@ class Size:
     repositories: int = 50
     deployments: int = 100_000
     changes: int = 300_000
+    incidents: int = 10_000
     days: int = 730
 
 
@@ -48,7 +49,7 @@ DEPLOYMENTS = (
     """
     insert into service_deployments
         (id, organization_id, repository_id, service_id, service, environment, environment_class,
-         deployment_id, source, sha, ref, creator_login, state, kind, counted, reason,
+         deployment_id, source, sha, ref, creator_login, state, kind, counted, reason, cohorts,
          started_at, finished_at, url)
     select 'github:' || n || '@production', :organization_id, repository_id,
            repository_id || '/production', 'production', 'production', 'production',
@@ -60,8 +61,13 @@ DEPLOYMENTS = (
            luck >= 0.1 and sort >= 0.08,
            case when luck < 0.1 then 'it never succeeded'
                 when sort < 0.08 then 'same SHA as running' end,
+           coalesce(cohorts, '{}'),
            finished_at - interval '5 minutes', finished_at, 'https://github.com/deployment/' || n
-    from attempts order by finished_at""",
+    from attempts left join (
+        select service_deployment_id, array_agg(distinct cohort order by cohort) as cohorts
+        from brought group by service_deployment_id) made
+    on service_deployment_id = 'github:' || n || '@production'
+    order by finished_at""",
     """
     insert into deployments
         (id, organization_id, changed_at, rank, digest, repository_id, source, environment,
@@ -133,9 +139,62 @@ CHANGES = (
     from brought order by deployed_at""",
 )
 
+# Of the deployments of new code about an eighth failed; two incidents of three blame one of them.
+BROKEN = """
+create temporary table broken on commit drop as
+select *, row_number() over () as place, exp(random() * 5) * 600 as seconds, random() as ended
+from (select *, 'github:' || n || '@production' as service_deployment_id from attempts
+      where luck >= 0.1 and sort >= 0.12 and random() < 0.13) failing
+"""
+
+INCIDENTS = (
+    """
+    insert into incidents
+        (id, key, organization_id, source, title, detail, state, environment, environment_class,
+         severity, started_at, detected_at, resolved_at, opened_why, names, corrected, dismissed)
+    select 'slack:T1:C1:' || i, 'INC-' || i, :organization_id, 'slack', 'Incident ' || i, '',
+           case when ended < 0.01 then 'investigating' else 'resolved' end,
+           'production', 'production', case when i % 5 > 0 then 'sev' || i % 5 end,
+           started_at, started_at,
+           case when ended >= 0.01 then started_at + make_interval(secs => seconds) end,
+           'it says so', '{}', '{}', false
+    from (select i, coalesce(ended, random()) as ended, coalesce(seconds, 3600) as seconds,
+                 coalesce(finished_at, cast(:until as timestamptz)
+                     - random() * make_interval(days => :days)) + interval '20 minutes'
+                     as started_at
+          from generate_series(1, :incidents) i left join broken on place = i and i % 3 > 0) told
+    order by started_at""",
+    """
+    insert into incident_places (incident_id, organization_id, repository_id, service_id, reason)
+    select 'slack:T1:C1:' || i, :organization_id, repository_id,
+           case when repository_id is not null then repository_id || '/production' end,
+           'its words name it'
+    from generate_series(1, :incidents) i left join broken on place = i and i % 3 > 0""",
+    """
+    insert into incident_deployments
+        (incident_id, service_deployment_id, organization_id, repository_id, service_id,
+         deployment_id, evidence, reason)
+    select 'slack:T1:C1:' || place, service_deployment_id, :organization_id, repository_id,
+           repository_id || '/production', 'github:' || n, 'window', 'it began soon after it'
+    from broken where place <= :incidents and place % 3 > 0""",
+    """
+    insert into failed_deployments
+        (service_deployment_id, organization_id, repository_id, service_id, environment_class,
+         failed_at, evidence, reason, incidents, recovered_at)
+    select service_deployment_id, :organization_id, repository_id,
+           repository_id || '/production', 'production', finished_at,
+           case when blamed then 'incident' else 'rollback' end, 'it was taken back',
+           case when blamed then array['slack:T1:C1:' || place] else '{}' end,
+           case when ended >= 0.01
+                then finished_at + interval '20 minutes' + make_interval(secs => seconds) end
+    from (select *, place <= :incidents and place % 3 > 0 as blamed from broken) known
+    order by finished_at""",
+)
+
 TABLES = (
     *("organizations", "repositories", "service_deployments", "deployments"),
     *("deployment_statuses", "deployment_changes", "pull_requests"),
+    *("incidents", "incident_places", "incident_deployments", "failed_deployments"),
 )
 
 
@@ -147,7 +206,8 @@ async def fill(
 ) -> None:
     """Make the data in the transaction of `db`, the newest of it at `until`. Then `settle` it."""
     bound = {"organization_id": organization_id, "until": until, **vars(size)}
-    for statement in (*ORGANIZATION, ATTEMPTS, *DEPLOYMENTS, BROUGHT, *CHANGES):
+    made = (ATTEMPTS, BROUGHT, *DEPLOYMENTS, *CHANGES, BROKEN, *INCIDENTS)
+    for statement in (*ORGANIZATION, *made):
         await db.execute(text(statement), bound)
 
 

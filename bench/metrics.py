@@ -23,7 +23,7 @@ from models.store import engine
 
 REPETITIONS = 30
 KEY = "bench-key-of-32-characters-length"
-SMALL = Size(repositories=10, deployments=2_000, changes=5_000)
+SMALL = Size(repositories=10, deployments=2_000, changes=5_000, incidents=200)
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def print_figures(size: Size, made: float, took: dict[str, list[float]]) -> None
     """Print the quantiles with their goals."""
     say(
         f"metrics: {size.deployments:,} deployments, {size.changes:,} pull requests, "
-        f"{size.days} days, {size.repositories} repositories (made in {made:.0f} s); "
-        "times as the client saw them"
+        f"{size.incidents:,} incidents, {size.days} days, {size.repositories} repositories "
+        f"(made in {made:.0f} s); times as the client saw them"
     )
     table(
         "",

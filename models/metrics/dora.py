@@ -1,9 +1,11 @@
 """DORA's metrics (https://dora.dev) in one body, and time to restore beside them."""
 
+from asyncio import gather
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from models.metrics import deployments, lead_time, stability
 from models.metrics.core import Bin, Scope, ScopeBody, Window, histogram, scope_body
@@ -40,6 +42,7 @@ METRICS = (
 
 __all__ = [
     "METRICS",
+    "Asked",
     "Dora",
     "change_failure_rate",
     "change_lead_time",
@@ -52,6 +55,7 @@ __all__ = [
     "deployment_frequency_explanation",
     "deployment_frequency_series",
     "dora",
+    "dora_at_once",
     "failed_deployment_recovery_time",
     "latest_deployments",
     "rework_rate",
@@ -61,37 +65,98 @@ __all__ = [
 FIRST_PAGE = Page()
 
 
-class Dora(TypedDict):
-    """The body of `GET /metrics/dora`; dates are days of `time_zone`, the last one included."""
+class Header(TypedDict):
+    """What the numbers are of; dates are days of `time_zone`, the last one included."""
 
     start_date: str
     end_date: str
     time_zone: str
     scope: ScopeBody
+
+
+class Deployments(TypedDict):
+    """What is counted of deployments and incidents."""
+
     deployment_frequency: DeploymentFrequency
-    change_lead_time: ChangeLeadTime
     change_failure_rate: ChangeFailureRate
     failed_deployment_recovery_time: RecoveryTime
-    time_to_restore: TimeToRestore
     rework_rate: ReworkRate
+
+
+class Changes(TypedDict):
+    """What is counted of changes, and of incidents whatever caused them."""
+
+    change_lead_time: ChangeLeadTime
+    time_to_restore: TimeToRestore
+
+
+class Dora(Header, Deployments, Changes):
+    """The body of `GET /metrics/dora`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: whose rows, which days, seen when, by which edition of DORA's levels."""
+
+    scope: Scope
+    window: Window
+    now: datetime
+    edition: int = 2024
 
 
 async def dora(
     db: AsyncConnection, scope: Scope, window: Window, now: datetime, edition: int = 2024
 ) -> Dora:
     """Every DORA metric of a scope in a window. Refused for an edition that is not known."""
+    asked = Asked(scope, window, now, edition)
     return Dora(
-        start_date=window.start_date.isoformat(),
-        end_date=window.end_date.isoformat(),
-        time_zone=window.time_zone,
-        scope=await scope_body(db, scope),
+        **await header(db, asked), **await of_changes(db, asked), **await of_deployments(db, asked)
+    )
+
+
+async def dora_at_once(engine: AsyncEngine, asked: Asked) -> Dora:
+    """The same by two connections at the same time, so that Postgres may use two processors."""
+
+    async def changes() -> tuple[Header, Changes]:
+        async with engine.connect() as db:
+            return await header(db, asked), await of_changes(db, asked)
+
+    async def others() -> Deployments:
+        async with engine.connect() as db:
+            return await of_deployments(db, asked)
+
+    (head, told), rest = await gather(changes(), others())
+    return Dora(**head, **told, **rest)
+
+
+async def header(db: AsyncConnection, asked: Asked) -> Header:
+    """What the numbers are of."""
+    return Header(
+        start_date=asked.window.start_date.isoformat(),
+        end_date=asked.window.end_date.isoformat(),
+        time_zone=asked.window.time_zone,
+        scope=await scope_body(db, asked.scope),
+    )
+
+
+async def of_changes(db: AsyncConnection, asked: Asked) -> Changes:
+    """What takes about as long as the rest: the many changes, and the few incidents."""
+    scope, window = asked.scope, asked.window
+    return Changes(
+        change_lead_time=await change_lead_time(db, scope, window, asked.edition),
+        time_to_restore=await time_to_restore(db, scope, window, asked.now),
+    )
+
+
+async def of_deployments(db: AsyncConnection, asked: Asked) -> Deployments:
+    """The metrics whose rows are deployments."""
+    scope, window, now, edition = asked.scope, asked.window, asked.now, asked.edition
+    return Deployments(
         deployment_frequency=await deployment_frequency(db, scope, window, now, edition),
-        change_lead_time=await change_lead_time(db, scope, window, edition),
         change_failure_rate=await change_failure_rate(db, scope, window, edition),
         failed_deployment_recovery_time=await failed_deployment_recovery_time(
             db, scope, window, now, edition
         ),
-        time_to_restore=await time_to_restore(db, scope, window, now),
         rework_rate=await rework_rate(db, scope, window),
     )
 

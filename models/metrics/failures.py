@@ -1,5 +1,6 @@
 """Change failure rate: which deployments of new code failed in use (METRICS.md R4)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypedDict
 
@@ -37,18 +38,10 @@ select d.organization_id, d.repository_id, d.service_id, d.environment_class, d.
 from service_deployments d left join failed_deployments f on f.service_deployment_id = d.id
 """
 
+# Few groups: people, agent and bots brought changes together in eight ways at most.
 RATE = """
-select count(*) filter (where at >= :start) as count,
-       sum(value) filter (where at >= :start) as failed,
-       count(*) filter (where at < :start) as previous_count,
-       sum(value) filter (where at < :start) as previous_failed,
-       count(*) filter (where at >= :start and 'people' = any(cohorts)) as people_count,
-       sum(value) filter (where at >= :start and 'people' = any(cohorts)) as people_failed,
-       count(*) filter (where at >= :start and 'agent' = any(cohorts)) as agent_count,
-       sum(value) filter (where at >= :start and 'agent' = any(cohorts)) as agent_failed,
-       count(*) filter (where at >= :start and 'bots' = any(cohorts)) as bots_count,
-       sum(value) filter (where at >= :start and 'bots' = any(cohorts)) as bots_failed
-from rows where counted
+select cohorts, at >= :start as inside, count(*) as count, sum(value) as failed
+from rows where counted group by cohorts, inside
 """
 
 
@@ -121,20 +114,24 @@ async def change_failure_rate(
 ) -> ChangeFailureRate:
     """Which part of a window's deployments failed, beside as many days before (one query)."""
     rows = failures(scope, window.previous.start, window.end)
-    told = (await ask(db, rows, RATE, start=window.start)).mappings().one()
-    total = failure_count(Rate(told["failed"] or 0, told["count"]))
+    told = (await ask(db, rows, RATE, start=window.start)).mappings().all()
+    here = [row for row in told if row["inside"]]
+    total = summed(here)
     return ChangeFailureRate(
         **total,
-        by_cohort={cohort: of_group(told, cohort) for cohort in COHORTS},
-        previous=of_group(told, "previous"),
-        reason=None if told["count"] else METRIC.no_data(scope, window),
+        by_cohort={
+            cohort: summed([row for row in here if cohort in row["cohorts"]]) for cohort in COHORTS
+        },
+        previous=summed([row for row in told if not row["inside"]]),
+        reason=None if total["count"] else METRIC.no_data(scope, window),
         **change_failure_rate_level(total["rate"], edition),
     )
 
 
-def of_group(row: RowMapping, name: str) -> FailureCount:
-    """One of the parts of the answer."""
-    return failure_count(Rate(row[f"{name}_failed"] or 0, row[f"{name}_count"]))
+def summed(groups: Sequence[RowMapping]) -> FailureCount:
+    """Some of the groups of the answer together."""
+    failed, count = (sum(group[name] for group in groups) for name in ("failed", "count"))
+    return failure_count(Rate(failed, count))
 
 
 def failure_count(told: Rate) -> FailureCount:

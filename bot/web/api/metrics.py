@@ -88,7 +88,7 @@ class ExplainedPeriod(Period):
     limit: Limit = 50
 
 
-HEADER = {field: dora.Dora.__annotations__[field] for field in list(dora.Dora.__annotations__)[:4]}
+HEADER = dora.Header.__annotations__
 Frequency = combined(
     "DeploymentFrequencySeries",
     "Deployment frequency of a period, with its series: by day, week or month, or by repository.",
@@ -115,7 +115,7 @@ async def dora_metrics(call: Call, query: Period) -> Any:
     now = datetime.now(UTC)
     async with call.engine.connect() as db:
         scope, window, edition = await measured(db, call, query, now)
-        body = await dora.dora(db, scope, window, now, edition)
+    body = await dora.dora_at_once(call.engine, dora.Asked(scope, window, now, edition))
     if query.format == "json":
         return body
     lines = [line(("metric", "figure", "value"))]
