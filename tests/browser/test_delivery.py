@@ -69,7 +69,7 @@ def test_filters_are_in_the_address_and_survive(page: Page) -> None:
 
 def test_explain_says_what_counts_and_why_not(page: Page, live_server: LiveServer) -> None:
     page.goto("/delivery?period=90")
-    page.get_by_role("link", name="Deployment frequency").click()
+    page.get_by_role("article").get_by_role("link", name="Deployment frequency").click()
     expect(page.get_by_role("heading", name="Deployment frequency")).to_be_visible()
     counts = page.get_by_role("region", name="What counts", exact=True)
     expect(counts).to_contain_text(str(counted(live_server, 90)))

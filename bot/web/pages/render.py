@@ -32,6 +32,7 @@ class Place:
 
 PLACES = (
     Place("Delivery", "/delivery", key="d"),
+    Place("Incidents", "/incidents", key="n"),
     Place("Agent", "/agent", key="g"),
     Place("Deliveries", "/deliveries", ("admin", "operator"), key="i"),
     Place("API", "/api/docs", key="a"),
