@@ -11,16 +11,19 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from pydantic import SecretStr
 from pydantic_core import to_json
 from sqlalchemy import text
 
 from bot import deliveries
+from bot.clients.slack import SlackSecret
 from bot.jobs import Surroundings, work
 from bot.queue import AGENT, INGEST
 from bot.settings import Settings
 from bot.web.accounts import create_user, organization_called
 from bot.web.app import Application, create_app
 from bot.web.tokens import access_token
+from models.chat import keep_connection_secret
 from models.organizations import Connection
 from models.queue import find_homes
 from models.store import remember
@@ -97,8 +100,10 @@ class Rig:
             "x-slack-signature": slack_signature(body, secret, at),
         }
 
-    async def connect_slack(self, team: str = "T1", organization: str = "acme") -> None:
-        """Tie a workspace to an organisation, for events only: no token."""
+    async def connect_slack(
+        self, team: str = "T1", organization: str = "acme", token: str = ""
+    ) -> None:
+        """Tie a workspace to an organisation; without a token for its events only."""
         async with self.app.rest.state.engine.begin() as db:
             home = await organization_called(db, organization)
             connected = Connection(
@@ -111,6 +116,10 @@ class Rig:
                 state="active",
             )
             await remember(db, [connected])
+            if token:
+                secret = SlackSecret(access_token=SecretStr(token), bot_user_id="U0BOT")
+                sealed = self.surroundings.vault.seal(secret.model_dump_json())
+                await keep_connection_secret(db, connected.id, sealed)
             await find_homes(db)
 
     async def settle(self) -> None:

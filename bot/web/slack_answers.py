@@ -6,10 +6,9 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -33,6 +32,7 @@ TWICE = "This was asked before, and is answered once."
 SORRY = "Something went wrong, and it was written down. Try again, or tell your admin."
 
 Reply = Mapping[str, Any]
+Ask = Callable[[Surroundings, Mapping[str, Any]], Coroutine[Any, Any, Reply | None]]
 
 
 def only_to_them(words: str) -> dict[str, Any]:
@@ -99,6 +99,7 @@ class Commands:
 
     desk: Desk
     answers: Answers
+    ask: Ask
 
     async def answer(self, headers: Headers, body: bytes) -> Answer:
         """Keep a command, then answer it."""
@@ -111,7 +112,7 @@ class Commands:
         if receipt is None or not receipt.new:
             return Answer(200, only_to_them(TWICE if receipt else NOT_KEPT))
         form.pop("token", None)
-        asking = import_module("bot.chat.commands").answer(self.answers.surroundings, form)
+        asking = self.ask(self.answers.surroundings, form)
         in_time, reply = await self.answers.within(
             asking, deadline - time.monotonic(), form.get("response_url", "")
         )
@@ -124,6 +125,7 @@ class Interactions:
 
     desk: Desk
     answers: Answers
+    ask: Ask
 
     async def answer(self, headers: Headers, body: bytes) -> Answer:
         """Keep an interaction, then act on it; messages are updated through its address."""
@@ -138,7 +140,7 @@ class Interactions:
         payload.pop("token", None)
         url = payload.get("response_url")
         _, reply = await self.answers.within(
-            import_module("bot.chat.buttons").answer(self.answers.surroundings, payload),
+            self.ask(self.answers.surroundings, payload),
             deadline - time.monotonic(),
             url if isinstance(url, str) else "",
         )

@@ -18,6 +18,7 @@ from bot.web.api import (
     queues,
     runs,
     services,
+    slack,
     stability,
     tickets,
 )
@@ -36,6 +37,7 @@ RESOURCES = (
     queues,
     runs,
     services,
+    slack,
     stability,
     tickets,
 )

@@ -10,6 +10,7 @@ def routes() -> list[BaseRoute]:
         agent,
         agent_actions,
         assets,
+        connect,
         connect_member,
         deliveries,
         delivery,
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         *agents,
         deliveries,
         setup,
+        connect,
         connect_member,
     )
     return [route for module in modules for route in module.routes()]
