@@ -39,12 +39,19 @@ CLAIM = text("""
     values (:id, :organization, :channel, :digest)
         on conflict (id) do nothing returning id
 """)
+TAKE_OVER = text("""
+    update notices set digest = :digest, sent_at = now()
+     where id = :id and message_ts is null and digest <> :digest
+       and sent_at < now() - interval '2 minutes'
+    returning id
+""")
+ALONE = text("select pg_try_advisory_xact_lock(hashtextextended('notice:' || :id, 0))")
 SENT = text("update notices set message_ts = :ts, digest = :digest, sent_at = now() where id = :id")
 RELEASE = text("delete from notices where id = :id and message_ts is null")
 NOTICE = text("select id, channel_key, message_ts, digest, sent_at from notices where id = :id")
 NOTICES = text("""
     select id, channel_key, message_ts, digest, sent_at from notices
-     where organization_id = :organization and starts_with(id, :prefix) order by id
+     where organization_id = :organization and id = :about || ':' || channel_key order by id
 """)
 FORGET = text("delete from notices where sent_at < now() - interval '90 days'")
 
@@ -117,6 +124,19 @@ async def claim_notice(db: AsyncConnection, notice_id: str, place: Place, digest
     return (await db.execute(CLAIM, bound)).first() is not None
 
 
+async def take_over(db: AsyncConnection, notice_id: str, digest: str) -> bool:
+    """Take a notice over that somebody was cut off at, where there is something new to say.
+
+    Whether Slack took what was being said is not known; the same is never said twice.
+    """
+    return (await db.execute(TAKE_OVER, {"id": notice_id, "digest": digest})).first() is not None
+
+
+async def alone(db: AsyncConnection, notice_id: str) -> bool:
+    """Have a notice for oneself until the transaction ends; False where somebody else has it."""
+    return bool(await db.scalar(ALONE, {"id": notice_id}))
+
+
 async def notice_sent(db: AsyncConnection, notice_id: str, ts: str, digest: str) -> None:
     """Keep Slack's id of what was said, and the digest of what it says now."""
     await db.execute(SENT, {"id": notice_id, "ts": ts, "digest": digest})
@@ -132,9 +152,9 @@ async def notice(db: AsyncConnection, notice_id: str) -> RowMapping | None:
     return (await db.execute(NOTICE, {"id": notice_id})).mappings().first()
 
 
-async def notices(db: AsyncConnection, organization_id: str, prefix: str) -> list[RowMapping]:
-    """Return what was said of one thing, in every channel."""
-    bound = {"organization": organization_id, "prefix": prefix}
+async def notices(db: AsyncConnection, organization_id: str, about: str) -> list[RowMapping]:
+    """Return what was said of one thing (`incident:api:7`), in every channel."""
+    bound = {"organization": organization_id, "about": about}
     return list((await db.execute(NOTICES, bound)).mappings())
 
 

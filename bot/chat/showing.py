@@ -112,13 +112,19 @@ def text_of(row: Row) -> str:
 
 
 async def incident_message(
-    db: AsyncConnection, row: Row, url: str, now: datetime
+    db: AsyncConnection, row: Row, url: str, now: datetime, by_hand: tuple[str, str] | None = None
 ) -> tuple[list[Block], str]:
-    """Return the message about an incident as things are now, and its words for notifications."""
-    blamed = await chat_incidents.blamed(db, [row["id"]])
+    """Return the message about an incident as things are now, and its words for notifications.
+
+    `by_hand`: a deployment that was just linked, and why, which nothing was derived from yet.
+    """
+    blamed: Sequence[Row] = await chat_incidents.blamed(db, [row["id"]])
     place = {"repository_id": row["repository_id"], "service_id": row["service_id"]}
     until = row["resolved_at"] or now
     deployments = await chat_pages.deployed(
         db, row["organization_id"], until, most=MOST_DEPLOYMENTS, **place
     )
+    if by_hand:
+        found = (each for each in deployments if each["deployment_id"] == by_hand[0])
+        blamed = [{**each, "reason": by_hand[1]} for each in found] or blamed
     return incident_blocks(row, blamed, deployments, url), text_of(row)

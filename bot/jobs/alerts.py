@@ -1,0 +1,41 @@
+"""`announce_incident`, `announce_failure`: what channels of Slack are told as it happens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from bot.chat import alerts
+from bot.chat.saying import Busy
+from bot.clients.slack import RateLimited
+from bot.jobs import PutOff, Surroundings, job
+from models.queue import ClaimedJob
+
+BUSY_SECONDS = 3
+
+
+@job
+async def announce_incident(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Say in channels that want alerts that an incident opened, changed or is over."""
+    told = (str(claimed.organization_id), str(claimed.arguments["incident"]))
+    with patience():
+        await alerts.announce_incident(surroundings, *told, datetime.now(UTC))
+
+
+@job
+async def announce_failure(surroundings: Surroundings, claimed: ClaimedJob) -> None:
+    """Say in channels that want alerts that an attempt at production failed."""
+    told = (str(claimed.organization_id), str(claimed.arguments["attempt"]))
+    with patience():
+        await alerts.announce_failure(surroundings, *told, datetime.now(UTC))
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Put a job off where Slack limits us, or where another worker says the same thing now."""
+    try:
+        yield
+    except RateLimited as limited:
+        raise PutOff(limited.until, str(limited)) from None
+    except Busy:
+        until = datetime.now(UTC) + timedelta(seconds=BUSY_SECONDS)
+        raise PutOff(until, "another worker says it just now") from None
