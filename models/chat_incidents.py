@@ -29,7 +29,9 @@ STARTED = text(f"""
 KEYED = text(f"""
     select {COLUMNS} where i.organization_id = :organization and i.key = :key
 """)
-ONE = text(f"select {COLUMNS} where i.id = :id")
+ONE = text(f"""
+    select {COLUMNS} where i.organization_id = :organization and i.id = :id
+""")
 BLAMED = text("""
     select b.incident_id, b.deployment_id, b.evidence, b.reason, d.sha, d.service, d.environment,
            d.finished_at, d.url, r.full_name as repository
@@ -63,9 +65,12 @@ async def keyed(db: AsyncConnection, organization_id: str, key: str) -> RowMappi
     return (await db.execute(KEYED, bound)).mappings().first()
 
 
-async def incident(db: AsyncConnection, incident_id: str) -> RowMapping | None:
-    """Return an incident by its id; None where there is none."""
-    return (await db.execute(ONE, {"id": incident_id})).mappings().first()
+async def incident(
+    db: AsyncConnection, organization_id: str, incident_id: str
+) -> RowMapping | None:
+    """Return an incident of an organisation by its id; None where there is none."""
+    bound = {"organization": organization_id, "id": incident_id}
+    return (await db.execute(ONE, bound)).mappings().first()
 
 
 async def blamed(db: AsyncConnection, incident_ids: Sequence[str]) -> Sequence[RowMapping]:

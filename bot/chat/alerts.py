@@ -16,12 +16,13 @@ from bot.chat.saying import Notice, tell
 from bot.chat.showing import incident_message
 from bot.clients.slack import RateLimited, SlackError, slack_for
 from bot.surroundings import Surroundings
+from handlers.incidents import incident_key
 from models import chat_incidents, chat_pages, subscribing
 from models.errors import Refused
 from models.subscribing import Place
 
 RECENT = timedelta(hours=1)
-NO_INCIDENT = "{key} is no incident after all: {title}"
+NO_INCIDENT = "{key} is no incident after all."
 FAILED = "💥 Deployment failed: {what} ({where})"
 MENDED = "It was deployed well {after} later."
 
@@ -34,13 +35,11 @@ async def announce_incident(
     """Say that an incident opened, changed or is over, where that is new or was said before."""
     about = f"incident:{incident_id}"
     async with surroundings.engine.connect() as db:
-        row = await chat_incidents.incident(db, incident_id)
-        if row is None or row["organization_id"] != organization_id:
-            return
-        moments = (row["started_at"], row["resolved_at"] or row["started_at"])
-        fresh = not row["dismissed"] and is_recent(max(moments), now)
-        message = incident_dismissed(row)
-        if not row["dismissed"]:
+        row = await chat_incidents.incident(db, organization_id, incident_id)
+        if row is None or row["dismissed"]:
+            fresh, message = False, none_after_all(incident_id)
+        else:
+            fresh = is_recent(row["resolved_at"] or row["started_at"], now)
             url = surroundings.settings.public_url
             message = await incident_message(db, row, url, now)
     await announce(surroundings, organization_id, about, message, fresh=fresh)
@@ -51,9 +50,9 @@ def is_recent(at: datetime, now: datetime) -> bool:
     return now - RECENT <= at <= now + RECENT
 
 
-def incident_dismissed(row: RowMapping) -> Message:
-    """Return what is said of an incident that a person said is none."""
-    told = NO_INCIDENT.format(key=row["key"], title=said(row["title"]))
+def none_after_all(incident_id: str) -> Message:
+    """Return what is said of an incident that its source, or a person, says is none."""
+    told = NO_INCIDENT.format(key=incident_key(incident_id))
     return [section(told)], told
 
 
@@ -80,9 +79,8 @@ def failure_message(row: RowMapping, url: str) -> Message:
     if row["mended_at"]:
         after = words.duration((row["mended_at"] - row["finished_at"]).total_seconds())
         mended = MENDED.format(after=after)
-    small = context(
-        f"{words.clock(row['finished_at'])}{' · ' + said(row['ref']) if row['ref'] else ''}"
-    )
+    parts = [words.clock(row["finished_at"]), said(row["ref"])]
+    small = context(" · ".join(part for part in parts if part))
     opened = actions(page_button("Open page", f"{url}/delivery"))
     return [section(told, mended), small, opened], FAILED.format(what=said(name), where=where)
 
@@ -96,10 +94,9 @@ async def announce(
     """
     engine = surroundings.engine
     async with engine.connect() as db:
-        known = {
-            row["channel_key"] for row in await subscribing.notices(db, organization_id, about)
-        }
+        notices = await subscribing.notices(db, organization_id, about)
         wanted = await subscribing.subscribers(db, "alerts", organization_id) if fresh else []
+    known = {row["channel_key"] for row in notices}
     channels = sorted(known | {each.channel_key for each in wanted})
     failed: list[SlackError] = []
     for channel in channels:
