@@ -218,3 +218,210 @@ def histogram(rows: list[Row], scope: Scope, window: Window) -> list[int]:
         sum(low <= max(value, 0) < high for value in values)
         for low, high in zip(EDGES, ends, strict=True)
     ]
+
+
+def parts(rows: list[Row], wanted: Callable[[Row], bool], part: str) -> dict[str, Any]:
+    """Which part of the rows is wanted; of none there is no rate."""
+    found = sum(wanted(row) for row in rows)
+    return {"rate": found / len(rows) if rows else None, part: found, "count": len(rows)}
+
+
+def of_new_code(rows: list[Row], scope: Scope, window: Window, dates: list[date]) -> list[Row]:
+    """The deployments that can fail."""
+    here = within(rows, scope, "finished_at", dates, window.time_zone)
+    return [row for row in here if row["kind"] in ("new", "rollforward")]
+
+
+def failure_rate(
+    rows: list[Row], failed: list[Row], scope: Scope, window: Window
+) -> dict[str, Any]:
+    """The numbers of change failure rate."""
+    broken = {row["service_deployment_id"] for row in failed}
+    here = of_new_code(rows, scope, window, days(window))
+    before = of_new_code(rows, scope, window, days_before(window))
+
+    def rate(some: list[Row]) -> dict[str, Any]:
+        return parts(some, lambda row: row["id"] in broken, "failed")
+
+    return {
+        **rate(here),
+        "by_cohort": {
+            cohort: rate([row for row in here if cohort in row["cohorts"]])
+            for cohort in ("people", "agent", "bots")
+        },
+        "previous": rate(before),
+    }
+
+
+def bucketed(
+    rows: list[Row], time: str, window: Window, bucket: str
+) -> list[tuple[str, list[Row]]]:
+    """The rows of each bucket, by its first day; empty ones too."""
+    return [
+        (
+            start.isoformat(),
+            [r for r in rows if bucket_of(local_day(r[time], window.time_zone), bucket) == start],
+        )
+        for start in sorted({bucket_of(day, bucket) for day in days(window)})
+    ]
+
+
+def failure_series(
+    rows: list[Row], failed: list[Row], scope: Scope, window: Window, bucket: str
+) -> list[dict[str, Any]]:
+    """Change failure rate of each bucket."""
+    broken = {row["service_deployment_id"] for row in failed}
+    here = of_new_code(rows, scope, window, days(window))
+    return [
+        {"start_date": start, **parts(some, lambda row: row["id"] in broken, "failed")}
+        for start, some in bucketed(here, "finished_at", window, bucket)
+    ]
+
+
+def lasting(row: Row, start: str, end: str) -> float:
+    """How many seconds something lasted."""
+    return float((row[end] - row[start]).total_seconds())
+
+
+def hurt(
+    rows: list[Row], failed: list[Row], scope: Scope, window: Window, dates: list[date]
+) -> tuple[list[float], list[Row]]:
+    """Recovery times of the deployments that failed on some dates; and what is open."""
+    known = {row["id"]: row for row in of_new_code(rows, scope, window, dates)}
+    here = [row for row in failed if row["service_deployment_id"] in known]
+    ended = [row for row in here if row["recovered_at"] is not None]
+    times = [lasting(row, "failed_at", "recovered_at") for row in ended]
+    still = [row for row in here if row["recovered_at"] is None]
+    return [seconds for seconds in times if seconds >= 0], still
+
+
+def recovery(
+    rows: list[Row], failed: list[Row], scope: Scope, window: Window, now: datetime
+) -> dict[str, Any]:
+    """The numbers of failed deployment recovery time."""
+    times, still = hurt(rows, failed, scope, window, days(window))
+    before, _ = hurt(rows, failed, scope, window, days_before(window))
+    ages = [(now - row["failed_at"]).total_seconds() for row in still]
+    return {
+        **spread(times),
+        "open": len(still),
+        "oldest_open_seconds": max(ages, default=None),
+        "previous": {"median_seconds": percentile(before, 0.5), "count": len(before)},
+    }
+
+
+def recovery_series(
+    rows: list[Row], failed: list[Row], scope: Scope, window: Window, bucket: str
+) -> list[dict[str, Any]]:
+    """Recovery times of each bucket."""
+    known = {row["id"] for row in of_new_code(rows, scope, window, days(window))}
+    here = [
+        row
+        for row in failed
+        if row["service_deployment_id"] in known
+        and row["recovered_at"] is not None
+        and row["recovered_at"] >= row["failed_at"]
+    ]
+    return [
+        {
+            "start_date": start,
+            "p50_seconds": percentile(
+                [lasting(row, "failed_at", "recovered_at") for row in some], 0.5
+            ),
+            "p90_seconds": percentile(
+                [lasting(row, "failed_at", "recovered_at") for row in some], 0.9
+            ),
+            "count": len(some),
+        }
+        for start, some in bucketed(here, "failed_at", window, bucket)
+    ]
+
+
+def lasted(incidents: list[Row]) -> dict[str, Any]:
+    """How long some incidents lasted."""
+    real = [row for row in incidents if not row["dismissed"]]
+    ended = [row for row in real if row["resolved_at"] is not None]
+    times = [
+        lasting(row, "started_at", "resolved_at")
+        for row in ended
+        if row["resolved_at"] >= row["started_at"]
+    ]
+    return {
+        "mean_seconds": fmean(times) if times else None,
+        "median_seconds": percentile(times, 0.5),
+        "count": len(times),
+        "open": len(real) - len(ended),
+    }
+
+
+def about(incidents: list[Row], scope: Scope, dates: list[date], zone: str) -> list[Row]:
+    """The incidents of a scope that began on some dates; one of no service is of none."""
+    placed = [
+        {**row, "repository_id": row["service_id"] and row["service_id"].rpartition("/")[0]}
+        for row in incidents
+    ]
+    return within(placed, scope, "started_at", dates, zone)
+
+
+def restore(incidents: list[Row], scope: Scope, window: Window, now: datetime) -> dict[str, Any]:
+    """The numbers of time to restore."""
+    here = about(incidents, scope, days(window), window.time_zone)
+    before = about(incidents, scope, days_before(window), window.time_zone)
+    ages = [
+        (now - row["started_at"]).total_seconds()
+        for row in here
+        if not row["dismissed"] and row["resolved_at"] is None
+    ]
+    return {
+        **lasted(here),
+        "oldest_open_seconds": max(ages, default=None),
+        "by_severity": {
+            name or "none": lasted([row for row in here if row["severity"] == name])
+            for name in ("sev1", "sev2", "sev3", "sev4", None)
+        },
+        "previous": lasted(before),
+    }
+
+
+def restore_series(
+    incidents: list[Row], scope: Scope, window: Window, bucket: str
+) -> list[dict[str, Any]]:
+    """How long the incidents of each bucket lasted."""
+    here = about(incidents, scope, days(window), window.time_zone)
+    return [
+        {"start_date": start, **lasted(some)}
+        for start, some in bucketed(here, "started_at", window, bucket)
+    ]
+
+
+def mends(row: Row) -> bool:
+    """Whether a deployment only mended earlier ones."""
+    return row["kind"] in ("rollback", "rollforward")
+
+
+def rework(rows: list[Row], scope: Scope, window: Window) -> dict[str, Any]:
+    """The numbers of rework rate."""
+    here = within(rows, scope, "finished_at", days(window), window.time_zone)
+    before = within(rows, scope, "finished_at", days_before(window), window.time_zone)
+    return {
+        **parts([row for row in here if row["counted"]], mends, "reworked"),
+        "previous": parts([row for row in before if row["counted"]], mends, "reworked"),
+    }
+
+
+def rework_series(
+    rows: list[Row], scope: Scope, window: Window, bucket: str
+) -> list[dict[str, Any]]:
+    """Rework rate of each bucket."""
+    here = within(rows, scope, "finished_at", days(window), window.time_zone)
+    counted = [row for row in here if row["counted"]]
+    return [
+        {"start_date": start, **parts(some, mends, "reworked")}
+        for start, some in bucketed(counted, "finished_at", window, bucket)
+    ]
+
+
+def bins(times: list[float]) -> list[int]:
+    """How many times lie from each edge to the next."""
+    ends = [*EDGES[1:], float("inf")]
+    return [sum(low <= t < high for t in times) for low, high in zip(EDGES, ends, strict=True)]

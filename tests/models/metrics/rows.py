@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import (
     DeploymentChange,
+    FailedDeployment,
+    Incident,
+    IncidentPlace,
     Organization,
     OrganizationSettings,
     Repository,
@@ -45,6 +48,7 @@ def deployment(finished: str | datetime, kind: str | None = "new", **told: Any) 
         "kind": kind,
         "counted": kind not in {None, "redeploy"},
         "reason": {None: "it never succeeded", "redeploy": "same commit as running"}.get(kind),
+        "cohorts": ["people"],
         "started_at": finished_at,
         "finished_at": finished_at,
         "url": f"https://github.com/acme/api/deployments/{number}",
@@ -88,6 +92,54 @@ def change(deployed: Row, first_commit: str | datetime, **told: Any) -> Row:
     }
 
 
+def failure(failed: Row, recovered: str | datetime | None, **told: Any) -> Row:
+    """That a deployment failed; recovered None is one that still hurts."""
+    recovered_at = at(recovered) if isinstance(recovered, str) else recovered
+    names = ("organization_id", "repository_id", "service_id", "environment_class")
+    return {
+        "service_deployment_id": failed["id"],
+        **{name: failed[name] for name in names},
+        "failed_at": failed["finished_at"],
+        "evidence": "rollback",
+        "reason": "rolled back later",
+        "incidents": [],
+        "remedy_id": None,
+        "recovered_at": recovered_at,
+        **told,
+    }
+
+
+def incident(
+    started: str | datetime, resolved: str | datetime | None, place: str | None = None, **told: Any
+) -> Row:
+    """An incident, and the service that it is about; `keep_incidents` parts the two."""
+    number = next(NUMBERS)
+    began = at(started) if isinstance(started, str) else started
+    ended = at(resolved) if isinstance(resolved, str) else resolved
+    return {
+        "id": f"api:{number:06}",
+        "key": f"INC-{number}",
+        "organization_id": "acme",
+        "source": "api",
+        "title": "It is down",
+        "detail": "",
+        "url": f"https://example.com/{number}",
+        "severity": "sev2",
+        "state": "resolved" if ended else "investigating",
+        "environment": "production",
+        "environment_class": "production",
+        "started_at": began,
+        "detected_at": began,
+        "resolved_at": ended,
+        "opened_why": "reported",
+        "names": [],
+        "corrected": [],
+        "dismissed": False,
+        "service_id": place,
+        **told,
+    }
+
+
 def unmeasured(row: Row, reason: str) -> Row:
     """The same change without a lead time."""
     stages = ("lead_seconds", "coding_seconds", "deploy_seconds")
@@ -112,3 +164,30 @@ async def keep(db: AsyncConnection, deployments: list[Row], changes: list[Row]) 
         await db.execute(insert(ServiceDeployment), deployments)
     if changes:
         await db.execute(insert(DeploymentChange), changes)
+
+
+async def keep_failures(db: AsyncConnection, failures: list[Row]) -> None:
+    """Write which deployments failed."""
+    if failures:
+        await db.execute(insert(FailedDeployment), failures)
+
+
+async def keep_incidents(db: AsyncConnection, incidents: list[Row]) -> None:
+    """Write incidents, and for those with a service that they are about it."""
+    if not incidents:
+        return
+    own = [{name: row[name] for name in row if name != "service_id"} for row in incidents]
+    await db.execute(insert(Incident), own)
+    places = [
+        {
+            "incident_id": row["id"],
+            "organization_id": row["organization_id"],
+            "repository_id": row["service_id"].rpartition("/")[0],
+            "service_id": row["service_id"],
+            "reason": "its words name it",
+        }
+        for row in incidents
+        if row["service_id"]
+    ]
+    if places:
+        await db.execute(insert(IncidentPlace), places)
