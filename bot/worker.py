@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -16,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot import deliveries, metrics
 from bot.agent.run import Runs
 from bot.jobs import Surroundings, work
+from bot.jobs.digests import queue_digests
 from bot.live import publish
 from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
 from models.slack_chatter import forget_chatter
+from models.subscribing import forget_notices
 from models.users import forget_expired
 
 log = structlog.get_logger()
@@ -116,6 +119,10 @@ class Workshop:
                         self.wake(INGEST)
                 async with self.engine.begin() as db:
                     await forget_chatter(db)
+                async with self.engine.begin() as db:
+                    await forget_notices(db)
+                    if await queue_digests(db, datetime.now(UTC)):
+                        self.wake(JOBS)
 
     @property
     def engine(self) -> AsyncEngine:

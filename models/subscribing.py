@@ -53,6 +53,23 @@ NOTICES = text("""
     select id, channel_key, message_ts, digest, sent_at from notices
      where organization_id = :organization and id = :about || ':' || channel_key order by id
 """)
+TO_TELL = text("""
+    with listening as (
+        select from subscriptions
+         where organization_id = :organization and kind = 'alerts' limit 1),
+    failed as (
+        select 'failure:' || d.id as about, d.finished_at from service_deployments d
+         where d.repository_id = :repository and d.state = 'failure'
+           and d.environment_class = 'production' and d.finished_at >= :since
+           and exists (select from listening)),
+    told as (
+        select distinct left(id, length(id) - length(channel_key) - 1) as about from notices
+         where organization_id = :organization and sent_at >= :since and id not like 'digest:%')
+    select about from failed where finished_at >= :recent or about in (select about from told)
+    union
+    select about from told where about like 'incident:%'
+    order by about
+""")
 FORGET = text("delete from notices where sent_at < now() - interval '90 days'")
 
 
@@ -156,6 +173,20 @@ async def notices(db: AsyncConnection, organization_id: str, about: str) -> list
     """Return what was said of one thing (`incident:api:7`), in every channel."""
     bound = {"organization": organization_id, "about": about}
     return list((await db.execute(NOTICES, bound)).mappings())
+
+
+async def to_tell(
+    db: AsyncConnection, place: tuple[str, str], since: datetime, recent: datetime
+) -> list[str]:
+    """Return what alerts may have to say of anew: `failure:<attempt>`, `incident:<id>`.
+
+    That is what failed lately in a repository (`place`: its organisation and id), and what was said
+    since then of the organisation's incidents, since a deployment may be what one of them blames.
+    """
+    organization_id, repository_id = place
+    bound = {"organization": organization_id, "repository": repository_id}
+    found = await db.execute(TO_TELL, {**bound, "since": since, "recent": recent})
+    return [row.about for row in found]
 
 
 async def forget_notices(db: AsyncConnection) -> None:

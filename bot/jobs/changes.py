@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from redis.exceptions import RedisError
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clients.github import Compared, GitHubError, Installation, RateLimited, installation_for
 from bot.jobs import PutOff, Surroundings, job
+from bot.jobs.alerts import queue_alerts
 from bot.jobs.derive import Graph, derive, unknown_ranges
 from bot.jobs.failures import judge
 from bot.jobs.history import History, history_of
@@ -72,6 +73,7 @@ async def collect_changes(surroundings: Surroundings, claimed: ClaimedJob) -> No
         deployments, changes = await derive(db, history)
         await put_in_place(db, history, deployments, changes)
         await judge(db, home.organization_id, repository_id, history.since)
+        await queue_alerts(db, home.organization_id, repository_id, datetime.now(UTC))
     with suppress(RedisError, OSError):
         await publish(surroundings.redis, home.organization_id, "deployment", "incident")
     if trouble.until:
