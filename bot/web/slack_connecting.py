@@ -3,35 +3,19 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
 from bot.clients.slack import SlackSecret
 from bot.clients.slack_scopes import SCOPES
 from bot.vault import Vault
 from bot.web.auth import Member
-from bot.web.problems import Problem
+from bot.web.consent import owned_by_nobody_else, written_down
 from handlers.events import Job
 from models.chat import forget_connection_secret, keep_connection_secret
 from models.organizations import Connection
 from models.queue import find_homes, queue
 from models.slack import SlackConnection
 from models.store import remember
-from models.users import audit
-
-OWNER = text("select organization_id, state from connections where id = :id")
-ORGANIZATIONS = text("""
-    select count(*) from organizations o
-     where not (o.id like 'login:%' and exists (
-           select from organizations g
-            where g.id like 'github:%' and lower(g.login) = lower(o.login)))
-""")
-TAKEN = "This workspace is connected to another organisation here. It must be disconnected there."
-NOT_PROVEN = (
-    "Several organisations use this Veelocity, so a workspace is connected by its own token, or by "
-    "an operator: nothing else proves whose it is."
-)
 
 
 @dataclass(frozen=True)
@@ -76,22 +60,6 @@ async def disconnect(request: Request, member: Member, found: SlackConnection) -
         await written_down(db, member, "slack_disconnected", found.id)
 
 
-async def owned_by_nobody_else(db: AsyncConnection, connection_id: str, home: str) -> None:
-    """Raise `Problem` 409 for a workspace that another organisation is connected to."""
-    await db.execute(
-        text("select pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": connection_id}
-    )
-    row = (await db.execute(OWNER, {"id": connection_id})).one_or_none()
-    if row and row.organization_id != home and row.state != "deleted":
-        raise Problem(409, "Conflict", TAKEN)
-
-
-async def proven(db: AsyncConnection, member: Member) -> None:
-    """Raise `Problem` 403 where what is not one's own could be claimed: only operators may."""
-    if not member.operator and int(await db.scalar(ORGANIZATIONS) or 0) > 1:
-        raise Problem(403, "Forbidden", NOT_PROVEN)
-
-
 def connection(installed: Installed, home: str, state: str) -> Connection:
     """Return the row of a workspace as it is from now on."""
     secret = installed.secret
@@ -115,9 +83,3 @@ def sync_job(team_id: str) -> Job:
 def missing_scopes(granted: tuple[str, ...] | list[str]) -> list[str]:
     """List what was asked for and not granted."""
     return [scope for scope in SCOPES if scope not in granted]
-
-
-async def written_down(db: AsyncConnection, member: Member, action: str, detail: str) -> None:
-    """Keep in the audit log who did it."""
-    home = member.organization_id
-    await audit(db, action, user_id=member.user_id, organization_id=home, detail=detail)

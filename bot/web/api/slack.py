@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from bot.clients.slack import SlackError, SlackSecret, slack_as
 from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
+from bot.web.consent import proven
 from bot.web.problems import Problem
 from bot.web.slack_connecting import (
     Installed,
     connect,
     disconnect,
     missing_scopes,
-    proven,
     sync_job,
 )
 from models.incident_reading import Reading, fits, incident_settings_of

@@ -13,15 +13,12 @@ from starlette.routing import BaseRoute, Route
 from bot.clients.slack import SlackError, SlackSecret, access
 from bot.clients.slack_scopes import SCOPES
 from bot.settings import Settings
-from bot.web.auth import Member, Person, admitted, current_person, require
+from bot.web.auth import require
+from bot.web.consent import begun, consenting
 from bot.web.problems import Problem
-from bot.web.sessions import new_token, token_hash
 from bot.web.slack_connecting import Installed, connect
-from models.chat import ConnectState, begin_consent, ended_consent
 
 KIND = "slack"
-STALE = "This consent was begun more than ten minutes ago, or was used. Begin again."
-NOT_YOURS = "This consent was begun by somebody else. Begin again as yourself."
 NO_APP = "Set SLACK_CLIENT_ID and SLACK_CLIENT_SECRET, or connect by a bot token."
 WHOLE = "Veelocity is installed in one workspace at a time, not in a whole enterprise."
 
@@ -50,21 +47,12 @@ def callback_url(settings: Settings) -> str:
 @require("admin")
 async def begin(request: Request) -> Response:
     """Send an admin to Slack, with a state that only they can come back with, once."""
-    settings, member = app_of(request), request.state.member
-    token = new_token()
-    state = ConnectState(
-        token_hash=token_hash(token),
-        kind=KIND,
-        organization_id=member.organization_id,
-        user_id=member.user_id,
-    )
-    async with request.app.state.engine.begin() as db:
-        await begin_consent(db, state)
+    settings = app_of(request)
     asked = {
         "client_id": settings.slack_client_id,
         "scope": ",".join(SCOPES),
         "redirect_uri": callback_url(settings),
-        "state": token,
+        "state": await begun(request, KIND),
     }
     return RedirectResponse(f"{settings.slack_api_url}/oauth/v2/authorize?{urlencode(asked)}", 303)
 
@@ -73,7 +61,7 @@ async def begin(request: Request) -> Response:
 async def callback(request: Request) -> Response:
     """Take the workspace that Slack gave: it sends the browser here with a code and our state."""
     settings = app_of(request)
-    member = await consenting(request)
+    member = await consenting(request, KIND)
     if request.query_params.get("error"):
         raise Problem(400, "Slack was not connected", "The consent was refused in Slack.")
     code = request.query_params.get("code", "")
@@ -85,19 +73,6 @@ async def callback(request: Request) -> Response:
         raise Problem(502, "Slack was not connected", f"{error} Begin again.") from None
     await connect(request, member, installed(told))
     return RedirectResponse(f"/settings?organization={member.organization_id}", 303)
-
-
-async def consenting(request: Request) -> Member:
-    """Use the state up and return who began; raise `Problem` for a state that is not theirs."""
-    token = request.query_params.get("state", "")
-    async with request.app.state.engine.begin() as db:
-        state = await ended_consent(db, KIND, token_hash(token))
-    if state is None:
-        raise Problem(400, "The consent is too old", STALE)
-    person: Person | None = await current_person(request)
-    if person is None or person.id != state.user_id:
-        raise Problem(403, "Not your consent", NOT_YOURS)
-    return admitted(person, state.organization_id, ("admin",))
 
 
 def installed(told: dict[str, object]) -> Installed:
