@@ -1,0 +1,327 @@
+"""Figures of groups of people: what PR review time, cycle time and their breakdowns share.
+
+Their SELECTs have, besides what every metric's has, `account` (whose row it is, as
+`models.people.Identity` names accounts), `author` (its name, where whoever asks may see it) and
+`cohort`. Every figure passes `models.metrics.privacy`.
+"""
+
+# ruff: noqa: S608 - SQL is put together of constants only
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.metrics.core import COHORTS, Bin, Bucket, Rows, Scope, Window, ask, histogram
+from models.metrics.explanation import Metric
+from models.metrics.privacy import Sight, active_people, too_few, withheld
+from models.persons import Persons
+
+GROUPS = ("repo", "team", "author")
+
+ENDED = """
+case when {cohort} = any(:cohorts) then null
+     when {cohort} = 'bots' then 'made by a bot: bots are left out'
+     when {cohort} = 'agent' then 'made by the agent: the filter leaves it out'
+     else 'made by people: the filter leaves them out' end
+"""
+
+# `offset 0` makes Postgres judge each row once, not once for each number.
+DURATIONS = """
+select count(value) filter (where counted and recent) as count,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
+           filter (where counted and recent) as percentiles,
+       avg(value) filter (where counted and recent) as mean,
+       count(value) filter (where cohort = 'people' and recent) as people_count,
+       count(value) filter (where cohort = 'agent' and recent) as agent_count,
+       count(value) filter (where cohort = 'bots' and recent) as bots_count,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'people' and recent) as people_median,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'agent' and recent) as agent_median,
+       percentile_cont(0.5) within group (order by value)
+           filter (where cohort = 'bots' and recent) as bots_median,
+       count(*) filter (where cohort = 'bots' and recent) as bots_all,
+       count(value) filter (where counted and not recent) as previous_count,
+       percentile_cont(0.5) within group (order by value)
+           filter (where counted and not recent) as previous_median
+from (select value, counted, cohort, at >= :start as recent from rows offset 0) judged
+"""
+
+SERIES = """
+select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
+       percentile_cont(array[0.5, 0.75, 0.9]) within group (order by value) as percentiles
+from rows where counted group by day
+"""
+
+SPREAD = """
+count(*) as count, avg(value) as mean,
+percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles
+"""
+BY_REPOSITORY = f"""
+select repository_id as key, {SPREAD} from rows
+where counted and repository_id is not null group by repository_id
+"""
+
+# A row belongs to every team that its author is in.
+OF_TEAMS = """
+(select rows.*, team.id as team_id from rows
+ join unnest(cast(:team_accounts as text[]), cast(:team_ids as text[])) as team(account, id)
+   on team.account = rows.account)
+"""
+BY_TEAM = f"select team_id as key, {SPREAD} from {OF_TEAMS} rows where counted group by team_id"
+
+# Of single people only those whom whoever asks may see; the agent and bots are no people.
+OF_AUTHORS = """
+(select rows.*, case when rows.cohort = 'people' then coalesce(who.person, rows.account)
+                     else rows.cohort end as author_id
+ from rows
+ left join unnest(cast(:joined_accounts as text[]), cast(:joined_persons as text[]))
+      as who(account, person) on who.account = rows.account
+ where rows.cohort <> 'people' or rows.account = any(:visible))
+"""
+BY_AUTHOR = f"""
+select author_id as key, {SPREAD} from {OF_AUTHORS} rows where counted group by author_id
+"""
+
+NAMES_OF_REPOSITORIES = "select id, full_name as name from repositories where id = any(:ids)"
+NAMES_OF_TEAMS = "select id, name from teams where id = any(:ids)"
+
+
+class MaybeMedian(TypedDict):
+    """A median and of how many; both None where they are withheld."""
+
+    median_seconds: float | None
+    count: int | None
+
+
+class Spread(TypedDict):
+    """How durations spread, in seconds; None without data, and where they are withheld."""
+
+    median_seconds: float | None
+    p50_seconds: float | None
+    p75_seconds: float | None
+    p90_seconds: float | None
+    p95_seconds: float | None
+    mean_seconds: float | None
+    count: int | None
+
+
+class Durations(Spread):
+    """Durations of a group in a window, beside as many days before.
+
+    `by_cohort`: people, agent and bots, whichever the scope counts. `bots_left_out`: how many rows
+    of bots do not count. `reason`: why there is no value, None where there is one.
+    """
+
+    by_cohort: dict[str, MaybeMedian]
+    bots_left_out: int | None
+    previous: MaybeMedian
+    reason: str | None
+
+
+class SpreadBucket(TypedDict):
+    """The durations of one day, week or month, by its first day."""
+
+    start_date: str
+    p50_seconds: float | None
+    p75_seconds: float | None
+    p90_seconds: float | None
+    count: int | None
+
+
+class SpreadOf(Spread):
+    """The part of one repository, team or author. `reason`: why it is withheld, else None.
+
+    `id` of authors: a person's, or `agent` and `bots`.
+    """
+
+    id: str
+    name: str | None
+    reason: str | None
+
+
+def of_people(
+    select: str, scope: Scope, sight: Sight, since: datetime | None, until: datetime | None
+) -> Rows:
+    """The rows of a SELECT in a scope with `since <= at < until`, whatever the environment.
+
+    A team's are those of its members.
+    """
+    clauses: dict[str, Any] = {
+        "organization_id = :organization_id": scope.organization_id,
+        "repository_id = :repository_id": scope.repository_id,
+        "account = any(:members)": sight.members(scope),
+        "at >= :since": since,
+        "at < :until": until,
+    }
+    told = {clause: value for clause, value in clauses.items() if value is not None}
+    names = {clause.rpartition(":")[2].rstrip(")"): value for clause, value in told.items()}
+    return Rows(
+        f"select * from ({select}) facts where {' and '.join(told)}",
+        {**names, "cohorts": list(scope.cohorts), "visible": sorted(sight.accounts)},
+    )
+
+
+def seen_by(metric: Metric, sight: Sight, rows: Callable[..., Rows]) -> Metric:
+    """Return a metric whose rows name only whom somebody may see."""
+    return replace(metric, rows=lambda scope, since, until: rows(scope, sight, since, until))
+
+
+def for_strangers(rows: Callable[..., Rows]) -> Callable[..., Rows]:
+    """Return a metric's rows as those see them who may see nobody's figures."""
+    return lambda scope, since, until: rows(
+        scope, Sight(Persons(scope.organization_id)), since, until
+    )
+
+
+async def durations(
+    db: AsyncConnection, metric: Metric, scope: Scope, window: Window, sight: Sight
+) -> Durations:
+    """The durations of a group, withheld where too few people stand behind them."""
+    rows = metric.rows(scope, window.previous.start, window.end)
+    active = await active_people(db, sight, rows, "at >= :start", start=window.start)
+    told = (await ask(db, rows, DURATIONS, start=window.start)).mappings().one()
+    few = too_few(active, True)
+    previous = MaybeMedian(median_seconds=told["previous_median"], count=told["previous_count"])
+    found = Durations(
+        **spread(told),
+        by_cohort={},
+        bots_left_out=0 if "bots" in scope.cohorts else told["bots_all"],
+        previous=previous,
+        reason=None if told["count"] else metric.no_data(scope, window),
+    )
+    shown = withheld(found, few)
+    shown["previous"] = withheld(previous, too_few(active, False))
+    shown["by_cohort"] = {cohort: median_of(told, cohort, few) for cohort in COHORTS}
+    return shown
+
+
+def median_of(told: RowMapping, cohort: str, few: str | None) -> MaybeMedian:
+    """The median of one cohort; what withholds a group's withholds that of its people alone."""
+    found = MaybeMedian(median_seconds=told[f"{cohort}_median"], count=told[f"{cohort}_count"])
+    return withheld(found, few if cohort == "people" else None)
+
+
+def spread(row: RowMapping) -> Spread:
+    """What Postgres says of one set of durations."""
+    p50, p75, p90, p95 = row["percentiles"] or (None,) * 4
+    return Spread(
+        median_seconds=p50,
+        p50_seconds=p50,
+        p75_seconds=p75,
+        p90_seconds=p90,
+        p95_seconds=p95,
+        mean_seconds=row["mean"],
+        count=row["count"],
+    )
+
+
+async def duration_series(
+    db: AsyncConnection,
+    metric: Metric,
+    scope: Scope,
+    window: Window,
+    sight: Sight,
+    bucket: Bucket = Bucket.WEEK,
+) -> list[SpreadBucket]:
+    """Durations by day, week or month; each withheld where the window's are."""
+    rows = metric.rows(scope, window.start, window.end)
+    few = too_few(await active_people(db, sight, rows))
+    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
+    told = {row["day"]: row for row in answer.mappings()}
+    buckets = [bucket_of(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
+    return [withheld(one, few) for one in buckets]
+
+
+def bucket_of(start_date: str, row: RowMapping | None) -> SpreadBucket:
+    """One bucket; None is an empty one."""
+    p50, p75, p90 = row["percentiles"] if row else (None, None, None)
+    return SpreadBucket(
+        start_date=start_date,
+        p50_seconds=p50,
+        p75_seconds=p75,
+        p90_seconds=p90,
+        count=row["count"] if row else 0,
+    )
+
+
+async def duration_bins(
+    db: AsyncConnection, metric: Metric, scope: Scope, window: Window, sight: Sight
+) -> list[Bin]:
+    """How the durations of a group spread; no bins where they are withheld."""
+    rows = metric.rows(scope, window.start, window.end)
+    if too_few(await active_people(db, sight, rows)):
+        return []
+    return await histogram(db, rows)
+
+
+async def durations_by(
+    db: AsyncConnection, metric: Metric, scope: Scope, window: Window, sight: Sight, group: str
+) -> list[SpreadOf]:
+    """The durations of each repository, team or author, by name."""
+    rows = metric.rows(scope, window.start, window.end)
+    parts = await grouped(db, rows, sight, group, (BY_REPOSITORY, BY_TEAM, BY_AUTHOR))
+    return [
+        withheld(SpreadOf(id=key, name=name, **spread(row), reason=None), reason)
+        for key, name, row, reason in parts
+    ]
+
+
+Part = tuple[str, str | None, RowMapping, str | None]
+
+
+async def grouped(
+    db: AsyncConnection, rows: Rows, sight: Sight, group: str, questions: Sequence[str]
+) -> list[Part]:
+    """Return key, name, answer and why it is withheld of each group, by name, never by output.
+
+    `questions`: what is asked by repository, by team and by author.
+    """
+    question = questions[GROUPS.index(group)]
+    if group == "author":
+        return await authors(db, rows, sight, question)
+    bound = teams_bound(sight) if group == "team" else {}
+    told = {row["key"]: row for row in (await ask(db, rows, question, **bound)).mappings()}
+    active = await active_in(db, rows, sight, group)
+    names = await names_of(db, group, list(told))
+    parts = [(key, names.get(key), row, too_few(active, key)) for key, row in told.items()]
+    return sorted(parts, key=lambda part: ((part[1] or part[0]).lower(), part[0]))
+
+
+def teams_bound(sight: Sight) -> dict[str, list[str]]:
+    """Return who is in which team, as a question binds it."""
+    pairs = [(account, team) for team, held in sight.teams.items() for account in sorted(held)]
+    return {"team_accounts": [one for one, _ in pairs], "team_ids": [team for _, team in pairs]}
+
+
+async def active_in(db: AsyncConnection, rows: Rows, sight: Sight, group: str) -> Mapping[str, int]:
+    """Return how many people had a part in each repository or team."""
+    if group == "repo":
+        return await active_people(db, sight, rows, "rows.repository_id")
+    of_teams = Rows(
+        f"select * from (with rows as ({rows.sql}) select * from {OF_TEAMS} told) teams",
+        {**rows.parameters, **teams_bound(sight)},
+    )
+    return await active_people(db, sight, of_teams, "rows.team_id")
+
+
+async def names_of(db: AsyncConnection, group: str, ids: list[str]) -> dict[str, str]:
+    """Return the names of repositories or teams."""
+    question = NAMES_OF_TEAMS if group == "team" else NAMES_OF_REPOSITORIES
+    answer = await ask(db, Rows("select 1", {}), question, ids=ids)
+    return {row.id: row.name for row in answer}
+
+
+async def authors(db: AsyncConnection, rows: Rows, sight: Sight, question: str) -> list[Part]:
+    """Return the part of each person whom whoever asks may see, then the agent's and bots'."""
+    answer = await ask(db, rows, question, **sight.joined)
+    names = {person.id: person.name for person in sight.persons.people}
+    names |= {account: person.name for account, person in sight.persons.by_account.items()}
+    parts: list[Part] = [
+        (row["key"], names.get(row["key"], row["key"]), row, None) for row in answer.mappings()
+    ]
+    return sorted(parts, key=lambda part: (part[0] in COHORTS, str(part[1]).lower(), part[0]))

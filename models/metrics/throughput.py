@@ -1,0 +1,249 @@
+"""Throughput: pull requests merged and issues completed in a period."""
+
+# ruff: noqa: S608 - SQL is put together of constants only
+
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask
+from models.metrics.explanation import Metric
+from models.metrics.groups import (
+    ENDED,
+    OF_AUTHORS,
+    OF_TEAMS,
+    for_strangers,
+    grouped,
+    of_people,
+)
+from models.metrics.privacy import Sight, active_people, too_few, withheld
+from models.metrics.review_time import PULL_REQUEST
+from models.people import GITHUB_ACCOUNT
+
+MERGED = f"""
+select {PULL_REQUEST}, t.merged_at as at, 'pull_request' as kind, 'github' as source,
+       t.cohort = any(:cohorts) as counted, {ENDED.format(cohort="t.cohort")} as reason
+from pull_request_times t where t.merged_at is not null
+"""
+
+# Whose an issue is, and which cohort's: that of the last pull request merged for it; a person's
+# issue of Linear is its assignee's.
+LAST = """
+left join lateral (
+    select t.cohort, t.author_login
+    from issue_pull_requests l join pull_request_times t on t.pull_request_id = l.pull_request_id
+    where l.issue_id = x.id and t.merged_at is not null
+    order by t.merged_at desc, t.pull_request_id desc limit 1) last on true
+"""
+COMPLETED = f"""
+select x.organization_id, {{repository}} as repository_id, x.id, x.cohort, x.account,
+       case when x.cohort <> 'people' or x.login = any(:visible) then x.closer end as author,
+       {{name}} as repository, x.number as pull_request_number, x.title, x.url, {{what}} as what,
+       cast(null as timestamptz) as opened_at, cast(null as timestamptz) as ready_at,
+       cast(null as timestamptz) as first_review_at,
+       x.{{ended}} as at, 'issue' as kind, '{{source}}' as source,
+       x.cohort = any(:cohorts) as counted, {ENDED.format(cohort="x.cohort")} as reason
+from (select x.*, coalesce(last.cohort, 'people') as cohort, last.author_login as closer,
+             '{GITHUB_ACCOUNT}' || lower(last.author_login) as login, {{account}} as account
+      from {{table}} x {LAST}
+      where not x.deleted and x.{{ended}} is not null {{more}}) x
+"""
+NAME = "(select r.full_name from repositories r where r.id = x.repository_id)"
+GITHUB = COMPLETED.format(
+    table="issues",
+    source="github",
+    ended="closed_at",
+    repository="x.repository_id",
+    name=NAME,
+    what=f"concat_ws(' ', {NAME} || '#' || x.number, x.title)",
+    account=f"'{GITHUB_ACCOUNT}' || lower(last.author_login)",
+    more="""and x.state = 'closed'
+        and not exists (select from linear_tickets s where s.issue_id = x.id)""",
+)
+LINEAR = COMPLETED.format(
+    table="linear_issues",
+    source="linear",
+    ended="completed_at",
+    repository="cast(null as text)",
+    name="cast(null as text)",
+    what="x.identifier || ' ' || x.title",
+    account=f"""case when coalesce(last.cohort, 'people') = 'people'
+                      and x.assignee_id is not null then x.assignee_id
+                 else '{GITHUB_ACCOUNT}' || lower(last.author_login) end""",
+    more="",
+)
+DONE = f"""
+select *, case when counted then 1 else 0 end as value
+from ({MERGED} union all {GITHUB} union all {LINEAR}) told
+"""
+
+COUNTS = """
+count(*) filter (where counted and kind = 'pull_request') as pull_requests,
+count(*) filter (where counted and kind = 'issue') as issues
+"""
+TOTAL = """
+select cohort, at >= :start as recent, counted, kind, count(*) as count
+from rows group by 1, 2, 3, 4
+"""
+SERIES = f"""
+select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, {COUNTS}
+from rows group by day
+"""
+BY_REPOSITORY = f"""
+select repository_id as key, {COUNTS} from rows where counted and repository_id is not null
+group by repository_id
+"""
+BY_TEAM = f"""
+select team_id as key, {COUNTS} from {OF_TEAMS} rows where counted group by team_id
+"""
+BY_AUTHOR = f"""
+select author_id as key, {COUNTS} from {OF_AUTHORS} rows where counted group by author_id
+"""
+
+
+def done(scope: Scope, sight: Sight, since: datetime | None, until: datetime | None) -> Rows:
+    """The pull requests that were merged, and the issues that were completed."""
+    return of_people(DONE, scope, sight, since, until)
+
+
+THROUGHPUT = Metric(
+    name="throughput",
+    title="Throughput",
+    definition="How many pull requests were merged, and how many issues completed.",
+    formula="pull requests merged, issues closed at GitHub or completed at Linear; an issue is "
+    "its assignee's, else that of whoever's pull request closed it; bots left out unless asked for",
+    source="https://dora.dev/research/",
+    rows=for_strangers(done),
+    nothing="nothing was merged or completed from {start_date} to {end_date}",
+    connect="Install the GitHub App with the events `pull_request` and `issues`, or connect "
+    "Linear.",
+    columns=(
+        *("at", "kind", "source", "repository", "title", "author", "cohort", "value", "counted"),
+        *("reason", "url"),
+    ),
+)
+
+
+class Counts(TypedDict):
+    """Pull requests merged and issues completed; None where they are withheld."""
+
+    pull_requests: int | None
+    issues: int | None
+
+
+class Throughput(Counts):
+    """What a group got done in a window, beside as many days before.
+
+    `by_cohort`: people, agent and bots, whichever the scope counts. `bots_left_out`: pull requests
+    of bots that do not count. `reason`: why there is no value, None where there is one.
+    """
+
+    pull_requests_per_week: float | None
+    issues_per_week: float | None
+    by_cohort: dict[str, Counts]
+    bots_left_out: int | None
+    previous: Counts
+    reason: str | None
+
+
+class ThroughputBucket(Counts):
+    """What was done in one day, week or month, by its first day."""
+
+    start_date: str
+
+
+class ThroughputOf(Counts):
+    """The part of one repository, team or author. `reason`: why it is withheld, else None.
+
+    `id` of authors: a person's, or `agent` and `bots`.
+    """
+
+    id: str
+    name: str | None
+    reason: str | None
+
+
+async def throughput(
+    db: AsyncConnection, scope: Scope, window: Window, sight: Sight, now: datetime
+) -> Throughput:
+    """How much a group got done, withheld where too few people stand behind it."""
+    rows = done(scope, sight, window.previous.start, window.end)
+    active = await active_people(db, sight, rows, "at >= :start", start=window.start)
+    told = (await ask(db, rows, TOTAL, start=window.start)).mappings().all()
+    recent = [row for row in told if row["recent"]]
+    counts = summed(row for row in recent if row["counted"])
+    weeks = window.elapsed_days(now) / 7
+    few, nothing = too_few(active, True), not any(counts.values())
+    found = Throughput(
+        pull_requests=counts["pull_requests"],
+        issues=counts["issues"],
+        pull_requests_per_week=None if nothing else (counts["pull_requests"] or 0) / weeks,
+        issues_per_week=None if nothing else (counts["issues"] or 0) / weeks,
+        by_cohort={},
+        bots_left_out=summed(
+            row for row in recent if row["cohort"] == "bots" and not row["counted"]
+        )["pull_requests"],
+        previous=Counts(pull_requests=0, issues=0),
+        reason=THROUGHPUT.no_data(scope, window) if nothing else None,
+    )
+    shown = withheld(found, few)
+    before = summed(row for row in told if row["counted"] and not row["recent"])
+    shown["previous"] = withheld(before, too_few(active, False))
+    for cohort in COHORTS:
+        of_cohort = summed(row for row in recent if row["cohort"] == cohort)
+        shown["by_cohort"][cohort] = withheld(of_cohort, few if cohort == "people" else None)
+    return shown
+
+
+def summed(rows: Any) -> Counts:
+    """What some groups of the answer come to."""
+    told = {"pull_request": 0, "issue": 0}
+    for row in rows:
+        told[row["kind"]] += row["count"]
+    return Counts(pull_requests=told["pull_request"], issues=told["issue"])
+
+
+async def throughput_series(
+    db: AsyncConnection,
+    scope: Scope,
+    window: Window,
+    sight: Sight,
+    bucket: Bucket = Bucket.WEEK,
+) -> list[ThroughputBucket]:
+    """What was done by day, week or month, empty ones too; withheld where the window's is."""
+    rows = done(scope, sight, window.start, window.end)
+    few = too_few(await active_people(db, sight, rows))
+    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
+    told = {row["day"]: row for row in answer.mappings()}
+    return [
+        withheld(bucket_of(day.isoformat(), told.get(day)), few) for day in window.buckets(bucket)
+    ]
+
+
+def bucket_of(start_date: str, row: RowMapping | None) -> ThroughputBucket:
+    """One bucket; None is an empty one."""
+    pull_requests, issues = (row["pull_requests"], row["issues"]) if row else (0, 0)
+    return ThroughputBucket(start_date=start_date, pull_requests=pull_requests, issues=issues)
+
+
+async def throughput_by(
+    db: AsyncConnection, scope: Scope, window: Window, sight: Sight, group: str
+) -> list[ThroughputOf]:
+    """What each repository, team or author got done, by name."""
+    rows = done(scope, sight, window.start, window.end)
+    parts = await grouped(db, rows, sight, group, (BY_REPOSITORY, BY_TEAM, BY_AUTHOR))
+    return [
+        withheld(
+            ThroughputOf(
+                id=key,
+                name=name,
+                pull_requests=row["pull_requests"],
+                issues=row["issues"],
+                reason=None,
+            ),
+            reason,
+        )
+        for key, name, row, reason in parts
+    ]
