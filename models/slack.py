@@ -108,9 +108,9 @@ CHANNELS = sql("""
     select c.id, c.team_id, c.channel_id, c.name, c.private,
            coalesce(a.holds, false) as archived, coalesce(m.holds, false) as member
       from slack_channels c
-      left join slack_channel_states a on a.id = c.id || ':archived'
-      left join slack_channel_states m on m.id = c.id || ':member'
-      left join slack_channel_states d on d.id = c.id || ':deleted'
+      left join slack_channel_states a on a.id = c.id || '\\:archived'
+      left join slack_channel_states m on m.id = c.id || '\\:member'
+      left join slack_channel_states d on d.id = c.id || '\\:deleted'
      where c.organization_id = :organization and not coalesce(d.holds, false)
      order by c.name, c.id
 """)
