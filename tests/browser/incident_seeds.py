@@ -34,7 +34,7 @@ def incident(
         title=HOSTILE if number == 2 else TITLES[number % len(TITLES)],
         detail=HOSTILE if number == 2 else "Seen in production, looking into it.",
         url="https://acme.slack.com/archives/C1/p1700000000000100",
-        channel=CHANNELS[number % len(CHANNELS)],
+        channel=CHANNELS[number % len(CHANNELS)] if number % 3 else None,
         severity=severity,
         state="resolved" if resolved_at else "investigating",
         environment="production",

@@ -18,6 +18,7 @@ def routes() -> list[BaseRoute]:
         incident_actions,
         incidents,
         run,
+        settings,
         setup,
         theme,
     )
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         incident_actions,
         *agents,
         deliveries,
+        settings,
         setup,
         connect,
         connect_member,

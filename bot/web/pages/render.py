@@ -34,6 +34,7 @@ PLACES = (
     Place("Delivery", "/delivery", key="d"),
     Place("Incidents", "/incidents", key="n"),
     Place("Agent", "/agent", key="g"),
+    Place("Settings", "/settings", ("admin",), key="s"),
     Place("Deliveries", "/deliveries", ("admin", "operator"), key="i"),
     Place("API", "/api/docs", key="a"),
 )
