@@ -108,21 +108,25 @@ class Workshop:
             await publish(self.surroundings.redis, organization_id, event)
 
     async def sweep(self) -> None:
-        """Every 15 seconds look for homes of deliveries and forget what expired; needs Postgres."""
+        """Tidy up every 15 seconds; needs Postgres."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             with contextlib.suppress(SQLAlchemyError, OSError):
-                async with self.engine.begin() as db:
-                    await forget_expired(db)
-                    await forget_jobs(db)
-                    if await find_homes(db):
-                        self.wake(INGEST)
-                async with self.engine.begin() as db:
-                    await forget_chatter(db)
-                async with self.engine.begin() as db:
-                    await forget_notices(db)
-                    if await queue_digests(db, datetime.now(UTC)):
-                        self.wake(JOBS)
+                await self.tidy()
+
+    async def tidy(self) -> None:
+        """Look for homes of deliveries, forget what expired, and order digests that are due."""
+        async with self.engine.begin() as db:
+            await forget_expired(db)
+            await forget_jobs(db)
+            if await find_homes(db):
+                self.wake(INGEST)
+        async with self.engine.begin() as db:
+            await forget_chatter(db)
+        async with self.engine.begin() as db:
+            await forget_notices(db)
+            if await queue_digests(db, datetime.now(UTC)):
+                self.wake(JOBS)
 
     @property
     def engine(self) -> AsyncEngine:
