@@ -36,6 +36,12 @@ async def dora(rig: Rig, start: str, end: str, **query: Any) -> Any:
     return await rig.get("/metrics/dora", **dates, **query)
 
 
+def stability(body: Any) -> list[tuple[int, int]]:
+    """Return how many failed of how many, and how many were rework of how many."""
+    rate, rework = body["change_failure_rate"], body["rework_rate"]
+    return [(rate["failed"], rate["count"]), (rework["reworked"], rework["count"])]
+
+
 async def kinds(rig: Rig) -> list[str]:
     """Return the kinds of all successful deployments, in order."""
     rows = await rig.ask(
@@ -73,6 +79,7 @@ async def test_g1_squash_merge_keeps_the_first_commit(rig: Rig, main_is_seen: bo
     assert stages["pickup_seconds"] + stages["review_seconds"] == 18 * HOUR
     assert stages["deploy_seconds"] == 2 * HOUR
     assert body["deployment_frequency"]["count"] == 1
+    assert stability(body) == [(0, 1), (0, 1)]
 
 
 async def test_g2_a_batch_brings_every_change_it_contains(rig: Rig, main_is_seen: bool) -> None:
@@ -143,6 +150,13 @@ async def test_g5_redeploys_are_shown_and_bots_left_out(rig: Rig, main_is_seen: 
     assert (frequency["count"], frequency["shown"]) == (2, 4)
     assert (lead["count"], lead["p50_seconds"]) == (1, HOUR)
     assert lead["by_cohort"]["bots"] == {"median_seconds": 30 * 60, "count": 1}
+    assert stability(body) == [(0, 2), (0, 2)]
+    cohorts = body["change_failure_rate"]["by_cohort"]
+    assert {name: part["count"] for name, part in cohorts.items()} == {
+        "people": 1,
+        "agent": 0,
+        "bots": 1,
+    }
 
 
 async def test_g6_what_the_first_deployment_contains_has_no_lead_time(
@@ -222,6 +236,7 @@ async def test_g8_the_first_deployment_of_an_old_repository_measures_nothing(
     body = await dora(rig, "09-01", "09-30")
     assert await kinds(rig) == ["baseline", "new"]
     assert body["deployment_frequency"]["count"] == 2
+    assert stability(body) == [(0, 1), (0, 2)]
     assert body["change_lead_time"]["count"] == 1
     assert body["change_lead_time"]["p50_seconds"] == hours * HOUR
     explained = await rig.get(
@@ -280,6 +295,7 @@ async def test_g10_a_monorepo_has_a_lead_time_for_each_service(
     assert body["change_lead_time"]["count"] == 3
     assert body["change_lead_time"]["p50_seconds"] == 3 * HOUR
     assert body["deployment_frequency"]["count"] == 2
+    assert stability(body) == [(0, 2), (0, 2)]
 
 
 async def test_g11_a_failed_attempt_is_no_deployment(rig: Rig, main_is_seen: bool) -> None:
