@@ -129,8 +129,8 @@ END_CONSENT = sql("""
 """)
 FORGET_CONSENTS = sql("delete from connect_states where expires_at < now() - interval '1 day'")
 BEGIN_SYNC = sql("""
-    insert into sync_logs (organization_id, source, name) values (:organization_id, :source, :name)
-    returning id
+    insert into sync_logs (organization_id, source, name, state, items)
+    values (:organization_id, :source, :name, 'running', 0) returning id
 """)
 END_SYNC = sql("""
     update sync_logs set state = :state, items = :items, error = :error, finished_at = now()
