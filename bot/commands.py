@@ -19,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.local import stores
 from bot.opening import check_store, surrounded, with_store
 from bot.settings import Settings, load
-from bot.web.words import decided, duration
+from bot.web.words import NOTHING, decided, duration, share
 from models.errors import Refused
 
 Row = dict[str, Any]
 
 MARKS = {"received": "…", "settled": "●", "ignored": "○", "failed": "▲", "parked": "■"}
 SHOWN_REPLAYED = 25
+HEAD = ("start_date", "end_date", "time_zone", "scope")
 
 NOWHERE = "They belong to no organisation yet and will see none: add --organization LOGIN."
 NEW_HERE = "{login} has not installed the GitHub App yet; its members see it once it has."
@@ -246,25 +247,28 @@ def dates(
 
 def metrics_table(body: Any) -> Table:
     """Return the metrics as a table for a terminal."""
-    frequency, lead = body["deployment_frequency"], body["change_lead_time"]
     table = Table(
         "metric", "value", "level", "n", box=None, title=title(body), title_justify="left"
     )
-    per_day = frequency["per_day"]
-    table.add_row(
-        "deployment frequency",
-        f"{per_day:.2f} a day" if per_day is not None else f"– {frequency.get('reason') or ''}",
-        frequency["level"] or "–",
-        str(frequency["count"]),
-    )
-    median = lead["median_seconds"]
-    table.add_row(
-        "change lead time",
-        f"{duration(median)} median" if median is not None else f"– {lead.get('reason') or ''}",
-        lead["level"] or "–",
-        str(lead["count"]),
-    )
+    for metric, part in body.items():
+        if metric not in HEAD:
+            level = part.get("level") or part.get("level_place") or NOTHING
+            table.add_row(metric.replace("_", " "), figure(part), level, str(part["count"]))
     return table
+
+
+def figure(part: Any) -> str:
+    """Say a metric's number and what is still open, or why there is none."""
+    if part.get("per_day") is not None:
+        return f"{part['per_day']:.2f} a day"
+    if part.get("rate") is not None:
+        some = part["failed"] if "failed" in part else part["reworked"]
+        return f"{share(part['rate'])}: {some} of {part['count']}"
+    if part.get("median_seconds") is None:
+        return f"{NOTHING} {part['reason']}"
+    still_open = f", {part['open']} still open" if part.get("open") else ""
+    mean = f", {duration(part['mean_seconds'])} mean" if "by_severity" in part else ""
+    return f"{duration(part['median_seconds'])} median{mean}{still_open}"
 
 
 def title(body: Any) -> str:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from bot import __main__ as command_line
+from bot.commands import figure
 from tests.command_line import Bot, Said
 from tests.story import Story
 
@@ -313,7 +314,11 @@ def test_metrics_are_those_of_the_api(told: Bot) -> None:
     assert said.code == 0
     body: dict[str, Any] = json.loads(said.out)
     assert (body["start_date"], body["end_date"]) == ("2026-09-01", "2026-09-30")
-    assert {"scope", "time_zone", "deployment_frequency", "change_lead_time"} <= set(body)
+    assert set(body) == {
+        *("start_date", "end_date", "time_zone", "scope", "deployment_frequency"),
+        *("change_lead_time", "change_failure_rate", "failed_deployment_recovery_time"),
+        *("time_to_restore", "rework_rate"),
+    }
 
 
 @store
@@ -321,10 +326,34 @@ def test_metrics_fit_a_terminal_and_name_what_is_unknown(told: Bot) -> None:
     said = told("metrics", "ACME")
     assert said.code == 0
     assert "deployment frequency" in said.out
-    assert "change lead time" in said.out
+    for name in ("change lead time", "change failure rate", "failed deployment recovery time"):
+        assert name in said.out
+    assert "time to restore" in said.out
+    august = told("metrics", "acme/api", "--start", "2026-08-01", "--end", "2026-08-31").out
+    (rework,) = [line for line in august.splitlines() if "rework rate" in line]
+    assert rework.split() == ["rework", "rate", "0", "%:", "0", "of", "1", "–", "1"]
     assert told("metrics", "acme", "--start", "2026-09-02", "--end", "2026-09-01").code == 2
     unknown = told("metrics", "nobody")
     assert unknown == Said(1, "", "No repository or organisation is called 'nobody'.\n")
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"per_day": 0.5}, "0.50 a day"),
+        ({"rate": 0.25, "failed": 1, "count": 4}, "25 %: 1 of 4"),
+        ({"rate": 0.2, "reworked": 1, "count": 5}, "20 %: 1 of 5"),
+        ({"rate": None, "reason": "nothing came"}, "– nothing came"),
+        ({"median_seconds": 6000, "open": 0}, "1.7 h median"),
+        ({"median_seconds": 6000, "open": 2}, "1.7 h median, 2 still open"),
+        (
+            {"median_seconds": 60, "mean_seconds": 120, "by_severity": {}, "open": 1},
+            "1 min median, 2 min mean, 1 still open",
+        ),
+    ],
+)
+def test_a_metric_is_said_in_few_words(part: dict[str, Any], says: str) -> None:
+    assert figure(part) == says
 
 
 def test_a_bug_shows_itself_and_is_3(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
