@@ -34,6 +34,7 @@ from models.incidents import (
     IncidentUpdate,
     PostMortem,
 )
+from models.issue_times import IssueTime
 from models.linear import (
     IssuePullRequest,
     LinearAttachment,
@@ -116,6 +117,7 @@ __all__ = [
     "Issue",
     "IssueComment",
     "IssuePullRequest",
+    "IssueTime",
     "JobStatus",
     "LinearAttachment",
     "LinearComment",

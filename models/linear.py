@@ -66,7 +66,6 @@ class LinearIssue(Fact, table=True):
     __table_args__ = (
         Index("linear_issues_identifier", "organization_id", "identifier"),
         Index("linear_issues_completed", "organization_id", "completed_at"),
-        Index("linear_issues_created", "organization_id", "created_at"),
     )
 
     identifier: str = text()

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.graph import SEEN_BY, Place
+from models.people import GITHUB_ACCOUNT
 
 LOCK = text("""
     select pg_advisory_xact_lock(hashtextextended('pull_request_times:' || :repository, 0))
@@ -72,10 +73,11 @@ MEASURE = text(f"""
                         and r.submitted_at >= p.ready_at) as first_review_at
           from ready p)
     insert into pull_request_times as x
-           (pull_request_id, organization_id, repository_id, author_login, cohort, state, draft,
-            first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at,
+           (pull_request_id, organization_id, repository_id, author_login, account, cohort, state,
+            draft, first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at,
             answered_at)
-    select p.id, p.organization_id, p.repository_id, p.author_login, p.cohort,
+    select p.id, p.organization_id, p.repository_id, p.author_login,
+           '{GITHUB_ACCOUNT}' || lower(p.author_login), p.cohort,
            case when p.merged_at is not null then 'merged' else p.state end, p.draft,
            coalesce(f.first_commit_at, p.opened_at), p.opened_at, p.ready_at, p.first_review_at,
            p.merged_at, p.closed_at,
@@ -83,14 +85,14 @@ MEASURE = text(f"""
       from told p left join first f on f.pull_request_id = p.id
      order by p.id
         on conflict (pull_request_id) do update
-       set (organization_id, repository_id, author_login, cohort, state, draft, first_commit_at,
-            opened_at, ready_at, first_review_at, merged_at, closed_at, answered_at)
+       set (organization_id, repository_id, author_login, account, cohort, state, draft,
+            first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at, answered_at)
          = (excluded.organization_id, excluded.repository_id, excluded.author_login,
-            excluded.cohort, excluded.state, excluded.draft, excluded.first_commit_at,
-            excluded.opened_at, excluded.ready_at, excluded.first_review_at, excluded.merged_at,
+            excluded.account, excluded.cohort, excluded.state, excluded.draft,
+            excluded.first_commit_at, excluded.opened_at, excluded.ready_at, excluded.first_review_at, excluded.merged_at,
             excluded.closed_at, excluded.answered_at)
      where x is distinct from excluded
-    returning 1
+    returning x.pull_request_id
 """)  # noqa: S608 - of constants only
 
 
@@ -113,6 +115,6 @@ async def with_heads(db: AsyncConnection, repository_id: str, shas: Sequence[str
     return list((await db.scalars(WITH_HEADS, bound)).all())
 
 
-async def measure(db: AsyncConnection, pull_requests: Sequence[str]) -> int:
-    """Write the times of some pull requests; return how many rows changed."""
-    return len((await db.execute(MEASURE, {"ids": list(pull_requests)})).all())
+async def measure(db: AsyncConnection, pull_requests: Sequence[str]) -> list[str]:
+    """Write the times of some pull requests; return those that changed."""
+    return list((await db.scalars(MEASURE, {"ids": list(pull_requests)})).all())

@@ -92,7 +92,7 @@ class PullRequestTime(SQLModel, table=True):
     it was last made ready for review, else `opened_at`; None while it is a draft. `first_review_at`
     is the first review after that by somebody who is neither its author nor a bot. `answered_at`:
     when its wait for a review ended, by that review, else by its merge or closing; `opened_at`
-    while it waits. `state`: open, merged or closed.
+    while it waits. `state`: open, merged or closed. `account`: its author's, as identities have it.
     """
 
     __tablename__ = "pull_request_times"
@@ -102,7 +102,7 @@ class PullRequestTime(SQLModel, table=True):
             "organization_id",
             "merged_at",
             postgresql_include=[
-                *("repository_id", "author_login", "cohort", "first_commit_at", "opened_at"),
+                *("repository_id", "account", "cohort", "first_commit_at", "opened_at"),
                 *("ready_at", "first_review_at"),
             ],
         ),
@@ -111,7 +111,7 @@ class PullRequestTime(SQLModel, table=True):
             "organization_id",
             "answered_at",
             postgresql_include=[
-                *("repository_id", "author_login", "cohort", "ready_at", "first_review_at"),
+                *("repository_id", "account", "cohort", "ready_at", "first_review_at"),
             ],
         ),
         Index("pull_request_times_opened", "organization_id", "opened_at"),
@@ -123,6 +123,7 @@ class PullRequestTime(SQLModel, table=True):
     organization_id: str = text()
     repository_id: str = text()
     author_login: str | None = maybe_text()
+    account: str | None = maybe_text()
     cohort: str = text()
     state: str = text()
     draft: bool = False
@@ -168,11 +169,7 @@ class Issue(Fact, table=True):
     """A GitHub issue as last described; of its description only what it refers to is kept."""
 
     __tablename__ = "issues"
-    __table_args__ = (
-        Index("issues_number", "repository_id", "number"),
-        Index("issues_closed", "organization_id", "closed_at"),
-        Index("issues_created", "organization_id", "created_at"),
-    )
+    __table_args__ = (Index("issues_number", "repository_id", "number"),)
 
     repository_id: str = text(index=True)
     number: int

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.jobs import Surroundings, job
 from bot.live import publish
 from models import issue_links
+from models.issue_times import issues_of, measure_issues
 from models.queue import ClaimedJob
 
 TOGETHER = 2000
@@ -36,13 +37,18 @@ async def link(db: AsyncConnection, organization_id: str, claimed: ClaimedJob) -
     repository = claimed.arguments.get("repository")
     if repository is None:
         issues = await issue_links.changed_linear_issues(db, organization_id, claimed.since)
-        return sum([await issue_links.link_issues(db, some) for some in portions(issues)])
+        linked = [await issue_links.link_issues(db, some) for some in portions(issues)]
+        await measure_issues(db, organization_id, issues)
+        return sum(linked)
     since = None if claimed.arguments.get("all") else claimed.since
     place = (organization_id, str(repository), since)
     pulls = await issue_links.changed_pull_requests(db, *place)
     issues = await issue_links.changed_issues(db, *place)
+    before = await issues_of(db, pulls)
     linked = [await issue_links.link_pull_requests(db, some) for some in portions(pulls)]
     linked += [await issue_links.link_issues(db, some) for some in portions(issues)]
+    after = await issues_of(db, pulls)
+    await measure_issues(db, organization_id, sorted({*issues, *before, *after}))
     return sum(linked)
 
 

@@ -10,6 +10,7 @@ from bot.live import publish
 from models import pull_request_times as times
 from models.deriving import Home, home_of
 from models.graph import SLACK
+from models.issue_times import issues_of, measure_issues
 from models.queue import ClaimedJob
 
 TOGETHER = 1000
@@ -36,7 +37,9 @@ async def measure_pull_requests(surroundings: Surroundings, claimed: ClaimedJob)
 
 
 async def measured(db: AsyncConnection, home: Home, ids: list[str]) -> int:
-    """Measure pull requests, some at a time, in the caller's transaction; count what changed."""
+    """Measure pull requests, then their issues, in the caller's transaction; count what changed."""
     await times.lock(db, home.place.repository_id)
     portions = (ids[start : start + TOGETHER] for start in range(0, len(ids), TOGETHER))
-    return sum([await times.measure(db, some) for some in portions])
+    changed = [one for some in portions for one in await times.measure(db, some)]
+    await measure_issues(db, home.organization_id, await issues_of(db, changed))
+    return len(changed)

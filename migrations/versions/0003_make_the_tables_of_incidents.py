@@ -319,6 +319,39 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "issue_times",
+        sa.Column("issue_id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("repository_id", sa.Text(), nullable=True),
+        sa.Column("account", sa.Text(), nullable=True),
+        sa.Column("author_login", sa.Text(), nullable=True),
+        sa.Column("cohort", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("canceled", sa.Boolean(), nullable=False),
+        sa.Column("linked", sa.Boolean(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("pull_request_id", sa.Text(), nullable=True),
+        sa.Column("merged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("issue_id"),
+    )
+    op.create_index(
+        "issue_times_ended",
+        "issue_times",
+        ["organization_id", "ended_at"],
+        unique=False,
+        postgresql_include=["repository_id", "account", "cohort", "created_at", "merged_at"],
+    )
+    op.create_index(
+        "issue_times_closed",
+        "issue_times",
+        ["organization_id", "closed_at"],
+        unique=False,
+        postgresql_include=["repository_id", "account", "cohort"],
+    )
+    op.create_table(
         "linear_attachments",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("organization_id", sa.Text(), nullable=False),
@@ -508,6 +541,7 @@ def upgrade() -> None:
         sa.Column("organization_id", sa.Text(), nullable=False),
         sa.Column("repository_id", sa.Text(), nullable=False),
         sa.Column("author_login", sa.Text(), nullable=True),
+        sa.Column("account", sa.Text(), nullable=True),
         sa.Column("cohort", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("draft", sa.Boolean(), nullable=False),
@@ -526,7 +560,7 @@ def upgrade() -> None:
         ["organization_id", "answered_at"],
         unique=False,
         postgresql_include=[
-            *("repository_id", "author_login", "cohort", "ready_at", "first_review_at"),
+            *("repository_id", "account", "cohort", "ready_at", "first_review_at"),
         ],
     )
     op.create_index(
@@ -535,7 +569,7 @@ def upgrade() -> None:
         ["organization_id", "merged_at"],
         unique=False,
         postgresql_include=[
-            *("repository_id", "author_login", "cohort", "first_commit_at", "opened_at"),
+            *("repository_id", "account", "cohort", "first_commit_at", "opened_at"),
             *("ready_at", "first_review_at"),
         ],
     )
@@ -787,11 +821,6 @@ def upgrade() -> None:
     op.create_index("reviews_submitted", "reviews", ["repository_id", "submitted_at"], unique=False)
     op.create_index("pushes_pushed", "pushes", ["repository_id", "pushed_at"], unique=False)
     op.create_index("push_commits_push", "push_commits", ["push_id"], unique=False)
-    op.create_index("issues_closed", "issues", ["organization_id", "closed_at"], unique=False)
-    op.create_index("issues_created", "issues", ["organization_id", "created_at"], unique=False)
-    op.create_index(
-        "linear_issues_created", "linear_issues", ["organization_id", "created_at"], unique=False
-    )
     op.add_column(
         "service_deployments",
         sa.Column("cohorts", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
@@ -824,9 +853,6 @@ def downgrade() -> None:
         postgresql_include=["repository_id", "state", "kind", "counted"],
     )
     op.drop_column("service_deployments", "cohorts")
-    op.drop_index("linear_issues_created", table_name="linear_issues")
-    op.drop_index("issues_created", table_name="issues")
-    op.drop_index("issues_closed", table_name="issues")
     op.drop_index("push_commits_push", table_name="push_commits")
     op.drop_index("pushes_pushed", table_name="pushes")
     op.drop_index("reviews_submitted", table_name="reviews")
@@ -908,6 +934,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_linear_attachments_url"), table_name="linear_attachments")
     op.drop_index(op.f("ix_linear_attachments_issue_id"), table_name="linear_attachments")
     op.drop_table("linear_attachments")
+    op.drop_index("issue_times_closed", table_name="issue_times")
+    op.drop_index("issue_times_ended", table_name="issue_times")
+    op.drop_table("issue_times")
     op.drop_index(op.f("ix_issue_pull_requests_organization_id"), table_name="issue_pull_requests")
     op.drop_index("issue_pull_requests_pull_request", table_name="issue_pull_requests")
     op.drop_table("issue_pull_requests")

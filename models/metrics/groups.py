@@ -301,12 +301,12 @@ def teams_bound(sight: Sight) -> dict[str, list[str]]:
 async def active_in(db: AsyncConnection, rows: Rows, sight: Sight, group: str) -> Mapping[str, int]:
     """Return how many people had a part in each repository or team."""
     if group == "repo":
-        return await active_people(db, sight, rows, "rows.repository_id")
+        return await active_people(db, sight, rows, "repository_id")
     of_teams = Rows(
         f"select * from (with rows as ({rows.sql}) select * from {OF_TEAMS} told) teams",
         {**rows.parameters, **teams_bound(sight)},
     )
-    return await active_people(db, sight, of_teams, "rows.team_id")
+    return await active_people(db, sight, of_teams, "team_id")
 
 
 async def names_of(db: AsyncConnection, group: str, ids: list[str]) -> dict[str, str]:

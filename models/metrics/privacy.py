@@ -40,12 +40,11 @@ TEAMS = text("""
 
 # Somebody with several accounts is one person; `persons` names those accounts alone.
 ACTIVE = """
-select key, count(*) as active
-from (select distinct {key} as key, coalesce(who.person, rows.account) as person
-      from rows
-      left join unnest(cast(:joined_accounts as text[]), cast(:joined_persons as text[]))
-           as who(account, person) on who.account = rows.account
-      where rows.cohort = 'people' and rows.account is not null) told
+select key, count(distinct coalesce(who.person, told.account)) as active
+from (select distinct {key} as key, account from rows
+      where cohort = 'people' and account is not null) told
+left join unnest(cast(:joined_accounts as text[]), cast(:joined_persons as text[]))
+     as who(account, person) on who.account = told.account
 group by key
 """
 

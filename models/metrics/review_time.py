@@ -13,16 +13,13 @@ from models.metrics.core import Rows, Scope, Window, ask
 from models.metrics.explanation import Metric
 from models.metrics.groups import ENDED, for_strangers, of_people
 from models.metrics.privacy import Sight, active_people, too_few, withheld
-from models.people import GITHUB_ACCOUNT
 
 # Names are looked up, not joined: what a question does not read costs nothing, and an index that
 # holds the rest answers it alone.
-PULL_REQUEST = f"""
+PULL_REQUEST = """
 t.organization_id, t.repository_id, t.pull_request_id as id, t.cohort,
-'{GITHUB_ACCOUNT}' || lower(t.author_login) as account,
-case when t.cohort <> 'people'
-       or '{GITHUB_ACCOUNT}' || lower(t.author_login) = any(:visible)
-     then t.author_login end as author,
+t.account,
+case when t.cohort <> 'people' or t.account = any(:visible) then t.author_login end as author,
 (select r.full_name from repositories r where r.id = t.repository_id) as repository,
 (select p.number from pull_requests p where p.id = t.pull_request_id) as pull_request_number,
 (select p.title from pull_requests p where p.id = t.pull_request_id) as title,
@@ -36,7 +33,7 @@ t.opened_at, t.ready_at, t.first_review_at
 
 REVIEWS = f"""
 select {PULL_REQUEST}, t.merged_at, t.answered_at as at,
-       cast(extract(epoch from t.first_review_at - t.ready_at) as float8) as value,
+       date_part('epoch', t.first_review_at - t.ready_at) as value,
        t.first_review_at is not null and t.cohort = any(:cohorts) as counted,
        case when t.first_review_at is not null then {ENDED.format(cohort="t.cohort")}
             when t.merged_at is not null then 'merged without a review'
@@ -50,10 +47,10 @@ from pull_request_times t
 # a review the merge is the first answer (as `handlers.changes.stages_of` has it).
 MERGES = f"""
 select *,
-       cast(extract(epoch from merged_at - opened_at) as float8) as value,
-       cast(extract(epoch from ready - first_commit_at) as float8) as coding_seconds,
-       cast(extract(epoch from answered - ready) as float8) as pickup_seconds,
-       cast(extract(epoch from merged - answered) as float8) as review_seconds
+       date_part('epoch', merged_at - opened_at) as value,
+       date_part('epoch', ready - first_commit_at) as coding_seconds,
+       date_part('epoch', answered - ready) as pickup_seconds,
+       date_part('epoch', merged - answered) as review_seconds
 from (
     select *, least(greatest(coalesce(first_review_at, merged), ready), merged) as answered
     from (

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask
+from models.metrics.cycle_time import ISSUE, NO_TWIN
 from models.metrics.explanation import Metric
 from models.metrics.groups import (
     ENDED,
@@ -20,7 +21,6 @@ from models.metrics.groups import (
 )
 from models.metrics.privacy import Sight, active_people, too_few, withheld
 from models.metrics.review_time import PULL_REQUEST
-from models.people import GITHUB_ACCOUNT
 
 MERGED = f"""
 select {PULL_REQUEST}, t.merged_at as at, 'pull_request' as kind, 'github' as source,
@@ -28,55 +28,19 @@ select {PULL_REQUEST}, t.merged_at as at, 'pull_request' as kind, 'github' as so
 from pull_request_times t where t.merged_at is not null
 """
 
-# Whose an issue is, and which cohort's: that of the last pull request merged for it; a person's
-# issue of Linear is its assignee's.
-LAST = """
-left join lateral (
-    select t.cohort, t.author_login
-    from issue_pull_requests l join pull_request_times t on t.pull_request_id = l.pull_request_id
-    where l.issue_id = x.id and t.merged_at is not null
-    order by t.merged_at desc, t.pull_request_id desc limit 1) last on true
-"""
 COMPLETED = f"""
-select x.organization_id, {{repository}} as repository_id, x.id, x.cohort, x.account,
-       case when x.cohort <> 'people' or x.login = any(:visible) then x.closer end as author,
-       {{name}} as repository, x.number as pull_request_number, x.title, x.url, {{what}} as what,
-       cast(null as timestamptz) as opened_at, cast(null as timestamptz) as ready_at,
-       cast(null as timestamptz) as first_review_at,
-       x.{{ended}} as at, 'issue' as kind, '{{source}}' as source,
+select {ISSUE}, x.closed_at as at, 'issue' as kind,
        x.cohort = any(:cohorts) as counted, {ENDED.format(cohort="x.cohort")} as reason
-from (select x.*, coalesce(last.cohort, 'people') as cohort, last.author_login as closer,
-             '{GITHUB_ACCOUNT}' || lower(last.author_login) as login, {{account}} as account
-      from {{table}} x {LAST}
-      where not x.deleted and x.{{ended}} is not null {{more}}) x
+from issue_times x where x.closed_at is not null and {NO_TWIN}
 """
-NAME = "(select r.full_name from repositories r where r.id = x.repository_id)"
-GITHUB = COMPLETED.format(
-    table="issues",
-    source="github",
-    ended="closed_at",
-    repository="x.repository_id",
-    name=NAME,
-    what=f"concat_ws(' ', {NAME} || '#' || x.number, x.title)",
-    account=f"'{GITHUB_ACCOUNT}' || lower(last.author_login)",
-    more="""and x.state = 'closed'
-        and not exists (select from linear_tickets s where s.issue_id = x.id)""",
-)
-LINEAR = COMPLETED.format(
-    table="linear_issues",
-    source="linear",
-    ended="completed_at",
-    repository="cast(null as text)",
-    name="cast(null as text)",
-    what="x.identifier || ' ' || x.title",
-    account=f"""case when coalesce(last.cohort, 'people') = 'people'
-                      and x.assignee_id is not null then x.assignee_id
-                 else '{GITHUB_ACCOUNT}' || lower(last.author_login) end""",
-    more="",
-)
+COLUMNS = """
+organization_id, repository_id, id, cohort, account, author, repository, title, url, what, at,
+kind, source, counted, reason
+"""
 DONE = f"""
 select *, case when counted then 1 else 0 end as value
-from ({MERGED} union all {GITHUB} union all {LINEAR}) told
+from (select {COLUMNS} from ({MERGED}) merged
+      union all select {COLUMNS} from ({COMPLETED}) completed) told
 """
 
 COUNTS = """

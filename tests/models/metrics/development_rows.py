@@ -17,6 +17,7 @@ from models import (
     Team,
     TeamMember,
 )
+from models.issue_times import measure_issues
 from tests.models.metrics.rows import at
 
 NUMBERS = count(1)
@@ -47,7 +48,7 @@ def pull_request(opened: str | datetime, **told: Any) -> Row:
     }
     row.setdefault("state", "merged" if row["merged_at"] else "open")
     ended = row["first_review_at"] or row["merged_at"] or row["closed_at"] or row["opened_at"]
-    return {**row, "answered_at": ended}
+    return {**row, "answered_at": ended, "account": f"github:login:{row['author_login'].lower()}"}
 
 
 def merged(hours: float, opened: str = "09-03 12:00", **told: Any) -> Row:
@@ -129,6 +130,7 @@ async def issue(
         **told,
     }
     await db.execute(insert(Issue), [row])
+    await measure_issues(db, "acme", [row["id"]])
     return row
 
 
@@ -148,6 +150,7 @@ async def linear_issue(db: AsyncConnection, created: datetime, **told: Any) -> R
         **told,
     }
     await db.execute(insert(LinearIssue), [row])
+    await measure_issues(db, "acme", [row["id"]])
     return row
 
 
@@ -161,3 +164,4 @@ async def link(db: AsyncConnection, of: Row, pull: Row) -> None:
         "evidence": "closes",
     }
     await db.execute(insert(IssuePullRequest), [row])
+    await measure_issues(db, "acme", [of["id"]])

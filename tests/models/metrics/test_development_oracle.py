@@ -47,7 +47,7 @@ TEAMS = {"hand:red": ("ada", "ben", "cleo", "dan", "eve"), "hand:blue": ("eve", 
 JOINED = {"flo": "gus"}
 TABLES = (
     *("pull_requests", "pull_request_times", "issues", "linear_issues", "issue_pull_requests"),
-    *("teams", "team_members", "identities", "organizations", "repositories"),
+    *("issue_times", "teams", "team_members", "identities", "organizations", "repositories"),
     "organization_settings",
 )
 
