@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import structlog
@@ -18,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import logs, metrics
-from bot.chat import commands
+from bot.chat import buttons, commands
 from bot.clients.github import AppCredentials
 from bot.queue import Hints, opened
 from bot.settings import Settings, load
@@ -163,18 +162,13 @@ def linear(parts: Parts) -> ASGIApp:
     return LinearWebhook(parts.inbox, secret, known, settings.public_url)
 
 
-async def pressed(surroundings: Surroundings, payload: Mapping[str, Any]) -> Any:
-    """Act on a button."""
-    return await import_module("bot.chat.buttons").answer(surroundings, payload)
-
-
 def slack(parts: Parts) -> dict[str, ASGIApp]:
     """Return Slack's three addresses, which read and keep as one."""
     desk = Desk(parts.inbox, parts.settings.slack_signing_secret.get_secret_value())
     asked = {
         "events": Events(desk, parts.settings.public_url).answer,
         "commands": Commands(desk, parts.answers, commands.answer).answer,
-        "interactions": Interactions(desk, parts.answers, pressed).answer,
+        "interactions": Interactions(desk, parts.answers, buttons.answer).answer,
     }
     return {f"/webhooks/slack/{name}": SlackWebhook(desk, said) for name, said in asked.items()}
 

@@ -33,7 +33,7 @@ SYNCS = text("""
      where organization_id = :organization and source = 'slack' order by name, id desc
 """)
 SECRETS = text("select connection_id from connection_secrets where connection_id = any(:ids)")
-WHICH = "Send bot_token (xoxb-…), or team_id where only events are wanted, or set SLACK_BOT_TOKEN."
+WHICH = "Send bot_token, or team_id where only events are wanted, or set SLACK_BOT_TOKEN."
 
 
 class Workspace(BaseModel):
