@@ -49,11 +49,6 @@ class Delivery(SQLModel, table=True):
             postgresql_ops={"decisions": "jsonb_path_ops"},
             postgresql_where=sql("source = 'slack'"),
         ),
-        Index(
-            "deliveries_slack",
-            "received_at",
-            postgresql_where=sql("source = 'slack' and status = 'settled'"),
-        ),
     )
 
     id: int | None = number(default=None, primary_key=True)

@@ -687,13 +687,6 @@ def upgrade() -> None:
         postgresql_ops={"decisions": "jsonb_path_ops"},
         postgresql_where=sa.text("source = 'slack'"),
     )
-    op.create_index(
-        "deliveries_slack",
-        "deliveries",
-        ["received_at"],
-        unique=False,
-        postgresql_where=sa.text("source = 'slack' and status = 'settled'"),
-    )
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.BigInteger(), nullable=False),
@@ -889,11 +882,6 @@ def downgrade() -> None:
         table_name="deliveries",
         postgresql_using="gin",
         postgresql_where=sa.text("source = 'slack'"),
-    )
-    op.drop_index(
-        "deliveries_slack",
-        table_name="deliveries",
-        postgresql_where=sa.text("source = 'slack' and status = 'settled'"),
     )
     op.drop_index(op.f("ix_slack_reactions_message_id"), table_name="slack_reactions")
     op.drop_table("slack_reactions")
