@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 from models.columns import Fact
 from models.deliveries import Delivery
 from models.deployments import DeploymentChange, ServiceDeployment
-from models.organizations import Organization
+from models.organizations import Connection, Organization
 from models.repositories import Repository
 from models.store import remember
 from tests.browser import incident_seeds
@@ -27,6 +27,14 @@ PEOPLE = ("ada", "grace", "linus", "margaret")
 def facts() -> Iterator[Fact]:
     """Yield the organisation and its repositories."""
     yield Organization(id=ORGANIZATION, login="acme", account_id=1)
+    yield Connection(
+        id="github:installation:1",
+        organization_id=ORGANIZATION,
+        source="github",
+        external_id="1",
+        account_login="acme",
+        state="active",
+    )
     for number, name in enumerate(REPOSITORIES):
         yield Repository(
             id=f"github:1{number}",

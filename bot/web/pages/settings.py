@@ -84,7 +84,7 @@ async def sections(request: Request) -> dict[str, Any]:
         "severities": SEVERITIES,
         "said": forms.shown(reading),
         "errors": {},
-        "places": [vars(place) for place in reading.places],
+        "channel_rows": [vars(place) for place in reading.places],
         "place_errors": {},
         "known": known,
         "privacy": PRIVACY,
@@ -161,7 +161,7 @@ async def save_channels(request: Request, form: FormData) -> dict[str, Any] | No
             kept = await incident_settings_of(db, member.organization_id)
             reading = forms.with_places(kept, draft)
             tried = None if draft.errors else tried_on(form, reading)
-            shown = {"places": draft.read["rows"], "place_errors": draft.errors}
+            shown = {"channel_rows": draft.read["rows"], "place_errors": draft.errors}
             return shown | {"tried_places": tried} | asked_of(form)
         await keep_places(db, member.organization_id, draft.read["places"])
         await judge_again(db, member.organization_id)

@@ -1,12 +1,23 @@
-"""The application with the Agent's screens, and how they are read."""
+"""The application with its screens, and how they are read."""
 
-from bot.web.pages import agent, agent_actions, assets, run
+from bot.web.pages import (
+    agent,
+    agent_actions,
+    assets,
+    delivery,
+    explain,
+    incident_actions,
+    incidents,
+    run,
+    settings,
+)
 from tests.web.conftest import World
 
 
 def with_screens(world: World) -> World:
-    """Let an application answer the Agent's screens as the web process does."""
-    modules = (assets, agent, agent_actions, run)
+    """Let an application answer screens as the web process does."""
+    agents = (agent, agent_actions, run)
+    modules = (assets, *agents, delivery, explain, incidents, incident_actions, settings)
     world.app.router.routes += [route for module in modules for route in module.routes()]
     return world
 

@@ -1,0 +1,241 @@
+"""The Settings screen: connectors, how incidents are read, who may see people."""
+
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+from starlette.datastructures import FormData
+
+from bot.web.pages import settings, settings_forms
+from models.incident_reading import Reading, incident_settings_of
+from tests.web.conftest import World
+from tests.web.pages.screens import with_screens
+
+USUAL = settings_forms.shown(Reading())
+FORMS: dict[str, dict[str, Any]] = {
+    "/settings/incidents": USUAL | {"do": "save"},
+    "/settings/channels": {"channel": ["incidents"], "environment": ["staging"]},
+    "/settings/people": {"per_person": "team"},
+    "/settings/check/slack": {},
+}
+
+
+@pytest.fixture
+def screens(world: World) -> World:
+    return with_screens(world)
+
+
+def rows_of(channel: str, **told: str) -> dict[str, list[str]]:
+    """Return the form of channels with one row, and an empty one."""
+    columns = ("channel", "environment", "repository_id", "service", "severity")
+    said = {"channel": channel} | told
+    return {name: [said.get(name, ""), ""] for name in columns}
+
+
+def words(markup: str) -> str:
+    """Return what people read."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", markup)).split())
+
+
+async def reading_of(world: World) -> Reading:
+    """Return how acme's incidents are read."""
+    async with world.engine.connect() as db:
+        return await incident_settings_of(db, "github:1")
+
+
+async def shown(browser: httpx.AsyncClient) -> str:
+    """Return the screen's markup."""
+    answer = await browser.get("/settings")
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+@pytest.mark.parametrize("who", ["viewer", "manager"])
+async def test_settings_are_for_admins(screens: World, who: str) -> None:
+    browser = await screens.signed_in(who)
+    assert (await browser.get("/settings")).status_code == 403
+    for path, form in FORMS.items():
+        assert (await browser.post(path, data=form)).status_code == 403
+    assert await screens.rows("select * from incident_settings") == []
+
+
+@pytest.mark.parametrize("path", FORMS)
+async def test_forms_of_other_websites_are_refused(screens: World, path: str) -> None:
+    browser = await screens.signed_in("admin")
+    foreign = {"sec-fetch-site": "cross-site"}
+    assert (await browser.post(path, data=FORMS[path], headers=foreign)).status_code == 403
+    assert await screens.rows("select * from incident_settings") == []
+    assert await screens.rows("select * from privacy_settings") == []
+
+
+def test_every_form_is_tried() -> None:
+    patterns = {route.path for route in settings.routes()} - {"/settings"}
+    assert {path.replace("slack", "{source}") for path in FORMS} == patterns
+
+
+async def test_connectors_say_what_is_missing_and_where_to_go(screens: World) -> None:
+    said = words(await shown(await screens.signed_in("admin")))
+    assert "pull requests, issues and workflow runs connected : acme" in said
+    assert "Set SLACK_SIGNING_SECRET: until then its webhooks answer 503." in said
+    assert "Set LINEAR_WEBHOOK_SECRET" in said
+    state = screens.app.state
+    state.settings = state.settings.model_copy(
+        update={"slack_client_id": "1", "slack_client_secret": "hush"}
+    )
+    markup = await shown(await screens.signed_in("admin"))
+    assert 'href="/connect/slack"' in markup
+    assert 'href="/connect/linear"' not in markup
+    assert "hush" not in markup
+
+
+async def test_a_connected_workspace_can_be_checked(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    assert (await browser.post("/settings/check/slack")).status_code == 404
+    await screens.rows(
+        "insert into connections (id, organization_id, changed_at, rank, digest, source,"
+        " external_id, account_login, state, permissions) values ('slack:team:T1', 'github:1',"
+        " now(), 0, 0, 'slack', 'T1', 'Acme', 'active', '{}')"
+    )
+    assert "connected, something is missing : Acme" in words(await shown(browser))
+    answer = await browser.post("/settings/check/slack")
+    assert answer.headers["location"].startswith("/settings?saved=slack")
+    assert "sync_slack:T1" in {row["key"] for row in await screens.rows("select key from jobs")}
+    assert (await browser.post("/settings/check/elsewhere")).status_code == 404
+
+
+async def test_what_is_as_by_default_is_not_pinned(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    answer = await browser.post("/settings/incidents", data=FORMS["/settings/incidents"])
+    assert answer.status_code == 303
+    row = (await screens.rows("select * from incident_settings"))[0]
+    assert row["channels"] == row["start_patterns"] == row["labels"] == []
+    assert row["severities"] == row["windows"] == {}
+    assert await reading_of(screens) == Reading()
+
+
+async def test_patterns_reactions_and_windows_are_kept(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    form = USUAL | {
+        "channels": "#Ops-*\nalerts\nalerts",
+        "start_patterns": "brand\n/sev[12]\\b/",
+        "start_reactions": ":fire:",
+        "sev1": "catastrophe, sev1",
+        "window_hours": "12.5",
+        "windows": "staging 4\nEU production 2",
+    }
+    answer = await browser.post("/settings/incidents", data=form)
+    assert answer.headers["location"] == "/settings?saved=incidents#incidents"
+    told = await reading_of(screens)
+    assert list(told.channels) == ["ops-*", "alerts"]
+    assert list(told.start_patterns) == ["brand", "/sev[12]\\b/"]
+    assert list(told.start_reactions) == ["fire"]
+    assert list(told.severities["sev1"]) == ["catastrophe", "sev1"]
+    assert told.severities["sev2"] == Reading().severities["sev2"]
+    assert (told.window_hours, told.windows) == (12.5, {"staging": 4, "EU production": 2})
+    orders = {row["name"] for row in await screens.rows("select name from jobs")}
+    assert orders == {"read_incidents_again", "judge_again"}
+    log = await screens.rows("select action from audit_log where action like 'configure%'")
+    assert log == [{"action": "configure_incidents"}]
+
+
+@pytest.mark.parametrize(
+    ("field", "said", "says"),
+    [
+        ("channels", "two words", "A channel is a name or shell pattern"),
+        ("start_patterns", "/(a+)+$/", "/(a+)+$/"),
+        ("start_patterns", "x" * 300, "A pattern has at most"),
+        ("start_reactions", "<b>", "A reaction is the name of an emoji"),
+        ("sev1", "sev1, /[/", "/[/"),
+        ("window_hours", "soon", "Hours are a number"),
+        ("window_hours", "0", "Hours are more than 0"),
+        ("windows", "staging", "Write an environment and its hours"),
+        ("labels", "x" * 101, "A label has at most"),
+    ],
+)
+async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_lost(
+    screens: World, field: str, said: str, says: str
+) -> None:
+    browser = await screens.signed_in("admin")
+    answer = await browser.post("/settings/incidents", data=USUAL | {field: said})
+    assert answer.status_code == 422
+    wrong = re.search(rf'<span class="bad" id="wrong-{field}">(.*?)</span>', answer.text, re.DOTALL)
+    assert wrong
+    assert says in unescape(wrong[1])
+    assert f'name="{field}"' in answer.text.partition(f'describedby="wrong-{field}"')[0][-400:]
+    assert unescape(answer.text).count(said) >= 1
+    assert await screens.rows("select * from incident_settings") == []
+
+
+async def test_a_text_is_tried_on_what_is_not_kept_yet(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    form = USUAL | {"start_patterns": "kaboom", "do": "try", "trial_channel": "incidents"}
+    tried = await browser.post("/settings/incidents", data=form | {"trial_text": "kaboom sev1"})
+    assert "Begins an incident" in words(tried.text)
+    assert "sev1, production" in words(tried.text)
+    tried = await browser.post("/settings/incidents", data=form | {"trial_text": "an outage"})
+    assert "Begins no incident : says none of the start words" in words(tried.text)
+    assert ">kaboom</textarea>" in tried.text
+    assert await screens.rows("select * from incident_settings") == []
+
+
+async def test_channels_are_mapped_and_tried(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    row = rows_of("#alerts-eu", environment="staging", repository_id="github:10", severity="sev3")
+    trying = row | {"do": "try", "trial_text": "outage", "trial_channel": "alerts-eu"}
+    tried = words((await browser.post("/settings/channels", data=trying)).text)
+    assert "fits none of the channels" in tried
+    await browser.post("/settings/incidents", data=USUAL | {"channels": "alerts-*"})
+    tried = words((await browser.post("/settings/channels", data=trying)).text)
+    assert "Begins an incident" in tried
+    assert "sev3, staging, acme/api" in tried
+    assert await screens.rows("select * from incident_channels") == []
+    answer = await browser.post("/settings/channels", data=row)
+    assert answer.status_code == 303
+    place = (await reading_of(screens)).place_of("alerts-eu")
+    assert (place.environment, place.repository, place.severity) == ("staging", "acme/api", "sev3")
+    await browser.post("/settings/channels", data=rows_of(""))
+    assert await screens.rows("select * from incident_channels") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (rows_of("two words"), "A channel is a name"),
+        (rows_of("a", repository_id="github:20"), "There is no repository"),
+        (rows_of("a", severity="sev7"), "A severity is one of"),
+        ({name: value[:1] * 2 for name, value in rows_of("a").items()}, "stands there twice"),
+    ],
+)
+async def test_a_wrong_row_is_said(screens: World, row: dict[str, list[str]], says: str) -> None:
+    browser = await screens.signed_in("admin")
+    answer = await browser.post("/settings/channels", data=row)
+    assert answer.status_code == 422
+    assert says in words(answer.text)
+    assert await screens.rows("select * from incident_channels") == []
+
+
+async def test_who_may_see_people_is_kept(screens: World) -> None:
+    browser = await screens.signed_in("admin")
+    assert 'value="self_only" checked' in await shown(browser)
+    await browser.post("/settings/people", data={"per_person": "off"})
+    assert 'value="off" checked' in await shown(browser)
+    assert (await browser.post("/settings/people", data={"per_person": "all"})).status_code == 422
+    assert 'value="off" checked' in await shown(browser)
+
+
+async def test_every_organisation_has_settings_of_its_own(screens: World) -> None:
+    browser = await screens.signed_in("stranger")
+    await browser.post("/settings/incidents", data=USUAL | {"channels": "theirs"})
+    await browser.post("/settings/people", data={"per_person": "off"})
+    assert await reading_of(screens) == Reading()
+    markup = await shown(await screens.signed_in("admin"))
+    assert "theirs" not in markup
+    assert 'value="self_only" checked' in markup
+
+
+def test_a_form_without_fields_is_no_error_of_ours() -> None:
+    draft = settings_forms.incidents(FormData())
+    assert set(draft.errors) == {"window_hours"}
+    assert settings_forms.places(FormData(), {}).read["places"] == []
