@@ -86,11 +86,13 @@ MEASURE = text(f"""
      order by p.id
         on conflict (pull_request_id) do update
        set (organization_id, repository_id, author_login, account, cohort, state, draft,
-            first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at, answered_at)
+            first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at,
+            answered_at)
          = (excluded.organization_id, excluded.repository_id, excluded.author_login,
             excluded.account, excluded.cohort, excluded.state, excluded.draft,
-            excluded.first_commit_at, excluded.opened_at, excluded.ready_at, excluded.first_review_at, excluded.merged_at,
-            excluded.closed_at, excluded.answered_at)
+            excluded.first_commit_at, excluded.opened_at, excluded.ready_at,
+            excluded.first_review_at, excluded.merged_at, excluded.closed_at,
+            excluded.answered_at)
      where x is distinct from excluded
     returning x.pull_request_id
 """)  # noqa: S608 - of constants only
