@@ -73,12 +73,6 @@ class Read:
     since: datetime | None = None
 
 
-def sync_job(organization_id: str, *, full: bool = False) -> Job:
-    """Have Linear read; `full`: every issue, not only those that changed since the last time."""
-    arguments = {"full": True} if full else {}
-    return Job("sync_linear", key=f"sync_linear:{organization_id}", arguments=arguments)
-
-
 @asynccontextmanager
 async def speaking(
     surroundings: Surroundings, organization_id: str

@@ -15,6 +15,7 @@ from bot.clients.linear import LinearSecret
 from bot.jobs import PutOff
 from bot.jobs import linear as syncing
 from bot.settings import Settings
+from bot.web.linear_connecting import sync_job
 from models.chat import keep_connection_secret
 from models.errors import Refused
 from models.queue import ClaimedJob, queue
@@ -276,7 +277,7 @@ async def test_a_refusal_is_kept_with_the_place_to_go_on(rig: Rig, fake: FakeLin
 async def test_a_sync_is_worked_off_like_any_job(rig: Rig, fake: FakeLinear) -> None:
     workspace(fake, 3)
     async with rig.surroundings.engine.begin() as db:
-        await queue(db, [syncing.sync_job(HOME)], HOME)
+        await queue(db, [sync_job(HOME)], HOME)
     await rig.settle()
     assert len(await rig.ask("select 1 from linear_issues")) == 4
     assert await rig.ask("select 1 from jobs where status <> 'done'") == []
