@@ -18,7 +18,7 @@ from models.errors import Refused
 
 __all__ = ["COMMANDS", "answer"]
 
-MODULES = (numbers, incidents, desk, subscriptions, connecting)
+MODULES = [each.__name__ for each in (numbers, incidents, desk, subscriptions, connecting)]
 ROLES = {None: "", "viewer": "", "manager": " _(managers)_", "admin": " _(admins)_"}
 SHARED = "Only you see an answer; `--share` shows it to the whole channel."
 WHOLE = "What {name} can do"
@@ -38,6 +38,7 @@ async def help_all(call: Call) -> Said:
 
 
 COMMANDS = commands
+COMMANDS.all.sort(key=lambda each: [*MODULES, __name__].index(each.does.__module__))
 
 
 async def answer(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from bot.chat.commands import answer
@@ -91,7 +92,11 @@ async def chat(
     slack: FakeSlack, settings: Settings, clean: None, clean_redis: str
 ) -> AsyncIterator[Chat]:
     told = settings.model_copy(
-        update={"slack_api_url": slack.url, "base_url": "https://veelocity.example"}
+        update={
+            "slack_api_url": slack.url,
+            "slack_signing_secret": SecretStr("shh"),
+            "base_url": "https://veelocity.example",
+        }
     )
     async with rig_of(told) as rig:
         opened = Chat(rig, slack)
