@@ -11,6 +11,7 @@ from handlers.github import (
     releases,
     repositories,
     reviews,
+    teams,
     workflows,
 )
 from handlers.github.installations import account
@@ -29,5 +30,6 @@ __all__ = [
     "releases",
     "repositories",
     "reviews",
+    "teams",
     "workflows",
 ]

@@ -33,7 +33,7 @@ github.ignore(
     because="Findings of scanners are not incidents until people open one.",
 )  # fmt: skip
 github.ignore(
-    "team", "team_add", "membership", "org_block",
+    "team_add", "org_block",
     because="Permissions are asked of GitHub when they matter, never remembered.",
 )  # fmt: skip
 github.ignore(

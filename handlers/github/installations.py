@@ -8,12 +8,13 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Account, Decision, Note
-from handlers.github.payloads import Event, Id, Name, Text, Time, User
+from handlers.github.payloads import Event, Id, Listed, Name, Text, Time, User, sync_teams
 from handlers.github.repositories import contributor, seen
 from handlers.github.source import github
 from models.columns import EPOCH
 
 FOUNDING = frozenset({"installation", "installation_repositories"})
+SYNCED_BY = frozenset({"created", "unsuspend", "new_permissions_accepted"})
 CONNECTION_RANKS = {"suspend": 1, "unsuspend": 2, "deleted": 3}
 LISTED, ADDED, REMOVED, ENDED = 0, 1, 2, 3
 PERMISSIONS = "Permissions are asked of GitHub when they matter, never remembered."
@@ -24,6 +25,7 @@ class Installer(BaseModel):
 
     id: Id
     login: Name
+    type: Text | None = None
 
 
 class Installation(BaseModel):
@@ -46,14 +48,6 @@ class Installation(BaseModel):
     def clock(self) -> datetime:
         """When this was its state."""
         return self.updated_at or self.created_at or EPOCH
-
-
-class Listed(BaseModel):
-    """A repository as installations list it: too little for a row of `repositories`."""
-
-    id: Id
-    full_name: Name
-    private: bool | None = None
 
 
 class InstallationEvent(BaseModel):
@@ -113,6 +107,8 @@ def installation_changed(event: InstallationEvent) -> Iterator[Decision]:
     yield connection(event.installation, event.action)
     rank = ENDED if ended else LISTED
     yield from reached(event.installation, event.repositories, rank)
+    if event.action in SYNCED_BY and event.installation.account.type == "Organization":
+        yield sync_teams(event.installation.key)
 
 
 @github.on("installation_repositories")

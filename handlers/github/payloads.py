@@ -69,6 +69,14 @@ class Repository(BaseModel):
         return f"github:{self.id}"
 
 
+class Listed(BaseModel):
+    """A repository as installations and teams list it: too little for a row of `repositories`."""
+
+    id: Id
+    full_name: Name
+    private: bool | None = None
+
+
 class Event(BaseModel):
     """What every payload about a repository has in common."""
 
@@ -142,4 +150,11 @@ def measure_pull_requests(repository: Repository, since: datetime | None) -> Job
         key=f"measure_pull_requests:{repository.key}",
         arguments={"repository": repository.key} | ({} if since else {"all": True}),
         since=since,
+    )
+
+
+def sync_teams(connection_id: str) -> Job:
+    """Order that the teams of an installation's organisation be read from GitHub."""
+    return Job(
+        "sync_teams", key=f"sync_teams:{connection_id}", arguments={"connection": connection_id}
     )

@@ -150,7 +150,20 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "installation", "created", 0,
             [
                 "organizations github:9001", "connections github:installation:4242",
-                "connection_repositories github:installation:4242:5001",
+                "connection_repositories github:installation:4242:5001", "job sync_teams",
+            ],
+        ),
+        ("team", "created", 0, [ADA, "teams github:team:6001"]),
+        (
+            "team", "added_to_repository", 0,
+            [ADA, "teams github:team:6001", "team_repositories github:team:6001:github:5001"],
+        ),
+        ("team", "deleted", 0, [ADA, "teams github:team:6001"]),
+        (
+            "membership", "added", 0,
+            [
+                ADA, "contributors github:103", "teams github:team:6001",
+                "team_members github:team:6001:cleo",
             ],
         ),
         (

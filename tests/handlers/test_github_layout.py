@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import handlers.github
 from handlers import SOURCES, Account
-from handlers.github import account, installations, issues, pull_requests, releases
+from handlers.github import account, installations, issues, pull_requests, releases, teams
 from tests.handlers.recorded import ROOT, decided, story
 
 SOURCE = SOURCES["github"]
@@ -26,6 +26,7 @@ PERMISSIONS = {
     "issue_comment": "issues",
     "issues": "issues",
     "member": "members",
+    "membership": "members",
     "organization": "members",
     "pull_request": "pull_requests",
     "pull_request_review": "pull_requests",
@@ -33,6 +34,7 @@ PERMISSIONS = {
     "push": "contents",
     "release": "contents",
     "repository": "metadata",
+    "team": "members",
     "workflow_job": "actions",
     "workflow_run": "actions",
 }
@@ -48,6 +50,8 @@ ACTIONS = {
     "installation_repositories": {"added", "removed"},
     "repository": {"renamed", "transferred", "edited", "deleted"},
     "organization": {"renamed", "member_added", "member_removed"},
+    "team": set(teams.REPOSITORY_ACTIONS) | {"created", "edited", "deleted"},
+    "membership": set(teams.MEMBER_ACTIONS),
     "workflow_run": {"requested", "in_progress", "completed"},
     "workflow_job": {"waiting", "queued", "in_progress", "completed"},
 }

@@ -70,6 +70,10 @@ def test_every_order_of_a_few_deliveries_leaves_the_same_tables(orders):
         ("contributors", "github:777001", '"kind": "agent"'),
         ("refs", "github:5001:refs/heads/round-half-even", '"present": "False"'),
         ("refs", "github:5002:refs/tags/v2.0.0", '"present": "True"'),
+        ("teams", "github:team:6001", '"deleted": "True"'),
+        ("team_members", "github:team:6001:cleo", '"member": "False"'),
+        ("team_repositories", "github:team:6001:github:5001", '"owned": "False"'),
+        ("identities", "github:9001/github:login:ada", '"email": "ada@acme.example"'),
     ],
 )
 def test_after_the_story_the_last_word_stands(table, key, part):
