@@ -68,6 +68,7 @@ __all__ = [
     "throughput",
     "throughput_by",
     "throughput_series",
+    "why_withheld",
 ]
 
 ROWS = {
