@@ -10,6 +10,7 @@ from bot.web.pages.filters import Filters
 from bot.web.svg import Caption
 from models.metrics.core import DAY, HOUR, Bin, Bucket
 from models.metrics.deployments import DeploymentFrequency, FrequencyBucket, RepositoryFrequency
+from models.metrics.development import SpreadBucket, ThroughputBucket
 from models.metrics.durations import DurationBucket, RepositoryDurations
 from models.metrics.failures import FailureBucket, RepositoryFailures
 from models.metrics.lead_time import ChangeLeadTime, LeadTimeBucket, RepositoryLeadTime
@@ -18,7 +19,14 @@ from models.metrics.levels import change_lead_time_level
 CANDIDATES = (HOUR, DAY, 7 * DAY, 30.4375 * DAY)
 EVERY = {Bucket.DAY: "per day", Bucket.WEEK: "per week", Bucket.MONTH: "per month"}
 
-AnyBucket = FrequencyBucket | LeadTimeBucket | FailureBucket | DurationBucket
+AnyBucket = (
+    FrequencyBucket
+    | LeadTimeBucket
+    | FailureBucket
+    | DurationBucket
+    | SpreadBucket
+    | ThroughputBucket
+)
 
 
 @dataclass(frozen=True)

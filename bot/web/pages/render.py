@@ -32,6 +32,7 @@ class Place:
 
 PLACES = (
     Place("Delivery", "/delivery", key="d"),
+    Place("Pull requests", "/pull-requests", key="p"),
     Place("Incidents", "/incidents", key="n"),
     Place("Agent", "/agent", key="g"),
     Place("Settings", "/settings", ("admin",), key="s"),

@@ -1,0 +1,191 @@
+"""The Pull requests screen: how long their parts take, what is merged, and what has waited."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from bot.web.auth import Member, require
+from bot.web.pages import pull_requests_view as view
+from bot.web.pages.cards import Card
+from bot.web.pages.delivery import bar, engine, latest_event, lines
+from bot.web.pages.delivery_view import EVERY, bucket_links
+from bot.web.pages.explain import moment, moments
+from bot.web.pages.filters import Filters, chosen, repositories
+from bot.web.pages.render import page, utc_now
+from bot.web.problems import Problem
+from models.metrics import development as ask
+from models.metrics.development import METRICS, Sight, metric_seen_by, sight_of
+from models.metrics.explanation import Metric, Page
+
+OPEN_ROWS = 30
+TITLES = {
+    "pr-review-time": ("PR review time", "pull request"),
+    "pr-merge-time": ("PR merge time", "pull request"),
+    "cycle-time": ("Cycle time", "issue"),
+    "throughput": ("Throughput", "pull request"),
+}
+
+
+@require("viewer")
+async def pull_requests(request: Request) -> Response:
+    """`GET /pull-requests`: the whole screen, or the part of it that changes."""
+    member: Member = request.state.member
+    now = utc_now()
+    async with engine(request).connect() as db:
+        known = await repositories(db, member.organization_id)
+        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        figures = await measured(db, filters.of_medians, sight, now)
+        last = await latest_event(db, member.organization_id)
+    return page(
+        request,
+        "pull_requests.html",
+        blocks=("pulse", "figures"),
+        last_event=last,
+        **bar(filters, known, request.query_params),
+        **figures,
+    )
+
+
+async def measured(
+    db: AsyncConnection, filters: Filters, sight: Sight, now: datetime
+) -> dict[str, Any]:
+    """Ask for every number of the screen, and draw it."""
+    told = await durations(db, filters, sight)
+    done = await ask.throughput(db, filters.scope, filters.window, sight, now)
+    series = await ask.throughput_series(db, filters.scope, filters.window, sight, filters.bucket)
+    stages = await ask.review_stages(db, filters.scope, filters.window, sight)
+    return {
+        "cards": [*told.pop("cards"), view.throughput_card(done, series)],
+        "stages": stages,
+        "stages_chart": view.stages_chart(stages),
+        "throughput": done,
+        "throughput_chart": view.throughput_chart(done, series, filters),
+        "bucket_links": bucket_links(series, filters),
+        "every": EVERY[filters.bucket],
+        "shown_bucket": filters.bucket,
+        "by_repository": await grouped(db, filters, sight, "repo"),
+        "by_team": await grouped(db, filters, sight, "team"),
+        "ageing": await ask.open_pull_requests(db, filters.scope, sight, now, OPEN_ROWS),
+        **told,
+    }
+
+
+async def durations(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
+    """Ask for the three durations, their courses, and how the first one spreads."""
+    scope, window, shown = filters.scope, filters.window, dict[str, Any]()
+    shown["cards"] = []
+    for key in ("pr-review-time", "pr-merge-time", "cycle-time"):
+        metric, (title, noun) = seen(key, sight), TITLES[key]
+        told = await ask.durations(db, metric, scope, window, sight)
+        series = await ask.duration_series(db, metric, scope, window, sight, filters.bucket)
+        shown["cards"].append(view.duration_card(key, title, noun, told, series))
+        name = key.replace("-", "_")
+        shown[name] = told
+        shown[f"{name}_chart"] = view.course_chart(f"{key}-chart", title, told, series, filters)
+        if key == "pr-review-time":
+            bins = await ask.duration_bins(db, metric, scope, window, sight)
+            shown["histogram"] = view.histogram_chart(told, bins)
+    return shown
+
+
+async def grouped(
+    db: AsyncConnection, filters: Filters, sight: Sight, group: str
+) -> list[view.GroupRow]:
+    """Ask for the part of each repository or team."""
+    scope, window = filters.scope, filters.window
+    return view.groups(
+        await ask.throughput_by(db, scope, window, sight, group),
+        await ask.durations_by(db, seen("pr-review-time", sight), scope, window, sight, group),
+        await ask.durations_by(db, seen("pr-merge-time", sight), scope, window, sight, group),
+    )
+
+
+def seen(key: str, sight: Sight) -> Metric:
+    """Return a metric by the name in its address; raise `Problem` where there is none."""
+    name = key.replace("-", "_")
+    if name not in METRICS:
+        raise Problem(404, "Not Found", "There is no metric of that name.")
+    return metric_seen_by(name, sight)
+
+
+@require("viewer")
+async def explain(request: Request) -> Response:
+    """`GET /pull-requests/explain/{metric}`: the number, its definition and its rows."""
+    member: Member = request.state.member
+    key, now = request.path_params["metric"], utc_now()
+    rows = Page(cursor=request.query_params.get("cursor"))
+    async with engine(request).connect() as db:
+        known = await repositories(db, member.organization_id)
+        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        metric = seen(key, sight)
+        card = await card_of(db, key, filters, sight, now)
+        explained = await ask.development_explanation(
+            db, metric, filters.scope, filters.window, sight, rows
+        )
+    return page(
+        request,
+        "explain.html",
+        crumb=("/pull-requests", "Pull requests"),
+        explained=explained,
+        card=card,
+        level=None,
+        download=f"/pull-requests/{key}.csv",
+        rows=[moments(row) for row in explained["rows"]],
+        last_event=moment(explained["last_event_at"]),
+        total=explained["counted"] + sum(one["count"] for one in explained["excluded"]),
+        **bar(filters, known, request.query_params),
+    )
+
+
+async def card_of(
+    db: AsyncConnection, key: str, filters: Filters, sight: Sight, now: datetime
+) -> Card:
+    """Return the number of one metric, without its course."""
+    scope, window = filters.scope, filters.window
+    if key == "throughput":
+        return view.throughput_card(await ask.throughput(db, scope, window, sight, now), [])
+    told = await ask.durations(db, seen(key, sight), scope, window, sight)
+    return view.duration_card(key, *TITLES[key], told, [])
+
+
+@require("viewer")
+async def download(request: Request) -> Response:
+    """`GET /pull-requests/{metric}.csv`: a metric's rows, as far as whoever asks may see them."""
+    member: Member = request.state.member
+    key, query = request.path_params["metric"], request.query_params
+    async with engine(request).connect() as db:
+        filters, metric = await shared(db, member, query, key)
+    return StreamingResponse(
+        lines(engine(request), metric, filters),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{key}.csv"'},
+    )
+
+
+async def shared(
+    db: AsyncConnection, member: Member, query: Mapping[str, str], key: str
+) -> tuple[Filters, Metric]:
+    """Return what is asked for, and the metric's rows; none of them where they are withheld."""
+    known = await repositories(db, member.organization_id)
+    filters = await chosen(db, query, member.organization_id, known, utc_now())
+    sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+    metric = seen(key, sight)
+    if await ask.why_withheld(db, metric, filters.scope, filters.window, sight):
+        metric = ask.withheld_metric(metric)
+    return filters, metric
+
+
+def routes() -> list[Route]:
+    """Return the screen's routes."""
+    return [
+        Route("/pull-requests", pull_requests, name="pull_requests"),
+        Route("/pull-requests/explain/{metric}", explain),
+        Route("/pull-requests/{metric}.csv", download),
+    ]
