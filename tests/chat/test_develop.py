@@ -8,7 +8,7 @@ from bot.settings import Settings
 from bot.web.accounts import create_user
 from tests.chat.conftest import Chat
 from tests.fakes.github import FakeGitHub, fake_github
-from tests.fakes.github_told import installed, settings_for
+from tests.fakes.github_told import installed, opened, settings_for
 from tests.fakes.slack import FakeSlack
 from tests.rig import rig_of
 
@@ -27,8 +27,8 @@ async def desk(
     told = settings_for(github, settings).model_copy(update={"slack_api_url": slack.url})
     async with rig_of(told) as rig:
         chat = Chat(rig, slack)
-        event, payload = installed(api)
-        await rig.deliver(event, payload)
+        for event, payload in (installed(api), opened(api, api.issue())):
+            await rig.deliver(event, payload)
         await rig.settle()
         await rig.connect_slack(token=slack.token)
         async with chat.surroundings.engine.begin() as db:
