@@ -18,6 +18,7 @@ from bot import deliveries, metrics
 from bot.agent.run import Runs
 from bot.jobs import Surroundings, work
 from bot.jobs.digests import queue_digests
+from bot.jobs.linear_outcomes import queue_outcomes
 from bot.live import publish
 from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
@@ -115,7 +116,7 @@ class Workshop:
                 await self.tidy()
 
     async def tidy(self) -> None:
-        """Look for homes of deliveries, forget what expired, and order digests that are due."""
+        """Look for homes of deliveries, forget what expired, order what is due to be told."""
         async with self.engine.begin() as db:
             await forget_expired(db)
             await forget_jobs(db)
@@ -127,6 +128,9 @@ class Workshop:
             await forget_notices(db)
             if await queue_digests(db, datetime.now(UTC)):
                 self.wake(JOBS)
+        async with self.engine.begin() as db:
+            if await queue_outcomes(db):
+                self.wake(AGENT)
 
     @property
     def engine(self) -> AsyncEngine:

@@ -16,7 +16,7 @@ from models.columns import text as words
 
 PRIORITIES = ("critical", "high", "medium", "low")
 TYPES = ("bug", "feature", "chore", "docs", "refactor", "test", "task")
-SOURCES = ("label", "assignment", "comment", "api", "cli", "page", "slack")
+SOURCES = ("label", "assignment", "comment", "api", "cli", "page", "slack", "linear")
 
 
 class TicketStatus(StrEnum):

@@ -20,6 +20,7 @@ def working_routes() -> list[Route]:
     at = REPOSITORY
     return [
         Route(f"{at}/collaborators/{{login}}/permission", permission),
+        Route(f"{at}/issues", listed_issues),
         Route(f"{at}/issues", open_issue, methods=["POST"]),
         Route(f"{at}/issues/{{number:int}}", one_issue),
         Route(f"{at}/issues/{{number:int}}/comments", comments),
@@ -78,6 +79,19 @@ async def permission(request: Request) -> Response:
 
 async def one_issue(request: Request) -> Response:
     return JSONResponse(numbered(request, repository_of(request, "issues")).told())
+
+
+async def listed_issues(request: Request) -> Response:
+    """Issues and pull requests alike, newest first, by who made them."""
+    repository, creator = repository_of(request, "issues"), request.query_params.get("creator")
+    wanted = request.query_params.get("state", "open")
+    found = [
+        each
+        for each in reversed(repository.issues.values())
+        if creator in (None, each.by.login) and wanted in ("all", each.state)
+    ]
+    shown, headers = paged(request, found, 100)
+    return JSONResponse([each.told() for each in shown], headers=headers)
 
 
 async def open_issue(request: Request) -> Response:
