@@ -34,13 +34,11 @@ CASES = text("""
      order by i.id
 """)
 
-SETTINGS = text("""
-    select window_hours, windows from incident_settings where organization_id = :organization
-""")
-
 SERVICES = text("""
-    select id, repository_id, full_name, service, environment_class from deployed_services
-     where organization_id = :organization order by id
+    select s.id, s.repository_id, s.full_name, s.service, s.environment_class, w.window_hours,
+           w.windows
+      from deployed_services s left join incident_settings w using (organization_id)
+     where s.organization_id = :organization order by s.id
 """)
 
 SUSPECT = """
@@ -150,13 +148,6 @@ AFFECTED = text("""
      where b.repository_id = :repository and (d.id is null or d.finished_at >= :since)
 """)
 
-FORGET_PLACES = text("delete from incident_places where incident_id = any(:incidents)")
-
-FORGET_BLAMES = text("""
-    delete from incident_deployments where incident_id = any(:incidents)
-    returning service_deployment_id
-""")
-
 ALL = text("select id from incidents where organization_id = :organization order by id")
 
 PLACED = text("""
@@ -223,11 +214,6 @@ SEQUENCE = text("""
       join service_deployments d on d.service_id = a.service_id and d.finished_at >= a.start
      where d.state = 'success'
      order by d.service_id, d.finished_at, d.deployment_id collate "C"
-""")
-
-REMEDIED = text("""
-    select service_deployment_id from remedies
-     where repository_id = :repository and remedied_at >= :since
 """)
 
 FAILED = text("""

@@ -122,3 +122,36 @@ async def add(db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLMode
         ),
         {"rows": to_json(said).decode()},
     )
+
+
+@cache
+def swapping(table: type[SQLModel], where: str) -> TextClause:
+    """Return the statement of `swap`."""
+    own, names = table.__tablename__, columns(table)
+    keys = [column.name for column in SQLModel.metadata.tables[str(own)].primary_key]
+    same = " and ".join(f"told.{key} = {own}.{key}" for key in keys)
+    sets = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+    listed, own_listed = ", ".join(names), ", ".join(f"{own}.{name}" for name in names)
+    excluded = ", ".join(f"excluded.{name}" for name in names)
+    return text(
+        f"with told as (select {listed} "  # noqa: S608 - names come from our own tables
+        f"from json_populate_recordset(null::{own}, cast(:rows as json))), "
+        f"gone as (delete from {own} where ({where}) "
+        f"and not exists (select from told where {same}) returning *), "
+        f"kept as (insert into {own} ({listed}) select {listed} from told "
+        f"on conflict ({', '.join(keys)}) do update set {sets} "
+        f"where ({own_listed}) is distinct from ({excluded})) "
+        f"select {', '.join(keys)} from gone"
+    )
+
+
+async def swap(
+    db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLModel], where: str, **bound: Any
+) -> Sequence[Any]:
+    """Do as `replace` does in one statement that writes only what differs.
+
+    Returns the keys of the rows that are gone.
+    """
+    said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
+    bound["rows"] = to_json(said).decode()
+    return (await db.execute(swapping(table, where), bound)).all()

@@ -17,7 +17,7 @@ from bot.jobs.evidence import (
 from handlers.blame import Blame, Case, blamed
 from models import IncidentDeployment, IncidentPlace
 from models import blame as ask
-from models.store import add
+from models.store import swap
 
 
 async def blame_again(db: AsyncConnection, world: World, incidents: Sequence[str]) -> set[str]:
@@ -36,12 +36,10 @@ async def blame_again(db: AsyncConnection, world: World, incidents: Sequence[str
         for blame in blamed(case_of(world, each))
     ]
     bound = {"incidents": list(incidents)}
-    await db.execute(ask.FORGET_PLACES, bound)
-    await add(db, IncidentPlace, places)
-    before = await ask.rows(db, ask.FORGET_BLAMES, **bound)
-    await add(db, IncidentDeployment, deployments)
-    now = {row.service_deployment_id for row in deployments}
-    return now | {row.service_deployment_id for row in before}
+    where = "incident_id = any(:incidents)"
+    await swap(db, IncidentPlace, places, where, **bound)
+    gone = await swap(db, IncidentDeployment, deployments, where, **bound)
+    return {row.service_deployment_id for row in (*deployments, *gone)}
 
 
 def case_of(world: World, evidence: Evidence) -> Case:

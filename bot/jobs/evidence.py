@@ -55,12 +55,14 @@ class Found:
 
 async def world_of(db: AsyncConnection, organization_id: str) -> World:
     """Read an organisation's services and windows."""
+    told = await ask.rows(db, ask.SERVICES, organization=organization_id)
     services = [
         Known(row.id, row.repository_id, row.full_name, row.service, row.environment_class)
-        for row in await ask.rows(db, ask.SERVICES, organization=organization_id)
+        for row in told
     ]
-    told = await ask.rows(db, ask.SETTINGS, organization=organization_id)
-    windows = Windows(told[0].window_hours, told[0].windows) if told else Windows()
+    windows = Windows()
+    if told and told[0].window_hours is not None:
+        windows = Windows(told[0].window_hours, told[0].windows)
     return World(organization_id, services, windows)
 
 

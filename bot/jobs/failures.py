@@ -23,7 +23,7 @@ from models import DeployedService, FailedDeployment
 from models import blame as ask
 from models.columns import EPOCH
 from models.queue import ClaimedJob
-from models.store import replace
+from models.store import swap
 
 TOGETHER = 1000
 TIMES = frozenset({"at", "failed_at", "started_at", "resolved_at"})
@@ -134,7 +134,7 @@ async def services_changed(
     ]
     if {tuple(row) for row in before} == {tuple(described(row)) for row in now}:
         return False
-    await replace(db, DeployedService, now, "repository_id = :repository", **bound)
+    await swap(db, DeployedService, now, "repository_id = :repository", **bound)
     return True
 
 
@@ -149,7 +149,7 @@ async def fail_again(db: AsyncConnection, deployments: Sequence[str]) -> None:
     against = await ask.rows(db, ask.AGAINST, ids=list(deployments))
     failed = [row for each in against if (row := failed_row(each))]
     where = "service_deployment_id = any(:ids)"
-    await replace(db, FailedDeployment, failed, where, ids=list(deployments))
+    await swap(db, FailedDeployment, failed, where, ids=list(deployments))
 
 
 def failed_row(row: Row[Any]) -> FailedDeployment | None:

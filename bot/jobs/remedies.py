@@ -11,7 +11,7 @@ import models
 from handlers.remedies import Brought, Remedy, Shipped, remedies, reverted
 from models import blame as ask
 from models.columns import EPOCH
-from models.store import replace
+from models.store import swap
 
 
 async def remedy_again(
@@ -23,7 +23,6 @@ async def remedy_again(
     only that is read which those after it can take back.
     """
     bound = {"repository": repository_id, "since": since}
-    before = await ask.rows(db, ask.REMEDIED, **bound)
     rows = [
         models.Remedy(
             remedy_id=each.remedy_id,
@@ -40,9 +39,8 @@ async def remedy_again(
         for each in found
     ]
     where = "repository_id = :repository and remedied_at >= :since"
-    await replace(db, models.Remedy, rows, where, **bound)
-    taken = {row.service_deployment_id for row in rows}
-    return taken | {row.service_deployment_id for row in before}
+    gone = await swap(db, models.Remedy, rows, where, **bound)
+    return {row.service_deployment_id for row in (*rows, *gone)}
 
 
 async def remedies_since(

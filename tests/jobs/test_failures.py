@@ -158,7 +158,7 @@ async def answered(db: AsyncConnection) -> Answer:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(histories())
 async def test_postgres_judges_as_the_plain_version_does(
@@ -174,7 +174,7 @@ async def test_postgres_judges_as_the_plain_version_does(
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories(), data=st.data())
 async def test_in_whatever_order_things_come_the_tables_end_equal(
