@@ -23,6 +23,8 @@ PATH_WORDS = {
     "repo_id": "`github:123`, or `owner/name` URL-encoded",
     "organization_id": "Its id, or its login",
     "ticket_id": "Its id, `github:42`",
+    "incident_id": "Its id, `api:github:1:42`, or its key, `INC-7F3K2QX`",
+    "deployment_id": "The id of the attempt to deploy, `github:501`",
     "version": "Its version",
 }
 REASONS = {
