@@ -194,7 +194,7 @@ class FakeGitHub:
     answers, such as `used_up(60)`. `said` is what the app did for people to see, as short lines
     (`👀 on comment 5`, `comment on #12: …`, `opened PR #13 from claude/12-x`). `narrowed` are the
     permissions and repositories of tokens that were asked for with less than the installation's.
-    `events` and `hook_url` are the app's own.
+    `events` and `hook_url` are the app's own. `teams`: slug to logins and repositories' names.
     """
 
     url: str = ""
@@ -218,6 +218,7 @@ class FakeGitHub:
     last_id: int = 1000
     events: list[str] = field(default_factory=lambda: ["push"])
     hook_url: str = ""
+    teams: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
 
     @property
     def private_key(self) -> str:

@@ -48,6 +48,8 @@ def github_api(state: FakeGitHub) -> ASGIApp:
             Route("/app/installations/{id:int}", installation),
             Route("/app/installations/{id:int}/access_tokens", access_token, methods=["POST"]),
             Route("/app-manifests/{code}/conversions", conversion, methods=["POST"]),
+            Route("/orgs/{organization}/teams", teams),
+            Route("/orgs/{organization}/teams/{slug}/{what}", of_team),
             Route("/repos/{owner}/{name}", about_repository),
             Route("/repos/{owner}/{name}/compare/{basehead:path}", compare),
             Route("/repos/{owner}/{name}/pulls/{number:int}/commits", pull_request_commits),
@@ -207,6 +209,28 @@ def repository_of(request: Request, permission: str, level: str = "read") -> Fak
     if full_name not in state.repositories:
         raise Denied(404, "Not Found")
     return state.repositories[full_name]
+
+
+async def teams(request: Request) -> Response:
+    state = as_installation(request, "members")
+    listed = [
+        {"id": number, "name": slug.title(), "slug": slug}
+        for number, slug in enumerate(state.teams, 1)
+    ]
+    shown, headers = paged(request, listed, 100)
+    return JSONResponse(shown, headers=headers)
+
+
+async def of_team(request: Request) -> Response:
+    state = as_installation(request, "members")
+    if request.path_params["slug"] not in state.teams:
+        raise Denied(404, "Not Found")
+    logins, repositories = state.teams[request.path_params["slug"]]
+    items: list[dict[str, Any]] = [{"login": login} for login in logins]
+    if request.path_params["what"] == "repos":
+        items = [{"id": state.repositories[name].id, "full_name": name} for name in repositories]
+    shown, headers = paged(request, items, 100)
+    return JSONResponse(shown, headers=headers)
 
 
 async def about_repository(request: Request) -> Response:
