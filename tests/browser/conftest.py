@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from tests.browser import seeds
 ROOT = Path(__file__).parents[2]
 USUAL = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_SECONDS = 30
+SLACK_SECRET = "of-the-tests-and-slack"
 T = TypeVar("T")
 
 
@@ -103,44 +105,64 @@ class LiveServer:
             await pool.dispose()
 
 
-@pytest.fixture(scope="session")
-def database(browser_type_launch_args: dict[str, Any], postgres_url: str) -> Iterator[str]:
-    """A database of our own, migrated: that of other tests is emptied by them."""
+@contextmanager
+def new_database(postgres_url: str) -> Iterator[str]:
+    """Make a database of our own, migrated, for a while: that of other tests is emptied by them."""
     name = f"browser_{uuid4().hex[:8]}"
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute(f"create database {name}".encode())
     told = urlsplit(postgres_url)
     url = f"postgresql://{told.netloc}/{name}" + (f"?{told.query}" if told.query else "")
-    migrate(url)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(migrate, url).result()
     yield url
     with psycopg.connect(postgres_url, autocommit=True) as server:
         server.execute(f"drop database {name} with (force)".encode())
 
 
 @pytest.fixture(scope="session")
-def live_server(database: str, redis_url: str) -> Iterator[LiveServer]:
-    """Start the app in a process of its own, with a small organisation in its tables."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = LiveServer(f"http://127.0.0.1:{port}", database, redis_url)
-    server.ask(seeds.plant)
+def database(browser_type_launch_args: dict[str, Any], postgres_url: str) -> Iterator[str]:
+    """The database of the app that all tests share."""
+    with new_database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def started(server: LiveServer, kind: str) -> Iterator[None]:
+    """Start a process of the app (web or worker) for a while."""
     told = {
-        "DATABASE_URL": database,
-        "REDIS_URL": redis_url,
+        "DATABASE_URL": server.database_url,
+        "REDIS_URL": server.redis_url,
         "SECRET_KEY": "a secret of the tests, long enough",
         "WEBHOOK_SECRET": "of-the-tests",
-        "PORT": str(port),
+        "SLACK_SIGNING_SECRET": SLACK_SECRET,
+        "PORT": server.url.rpartition(":")[2],
         "LOG_FORMAT": "console",
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", "web"], cwd=ROOT, env={**os.environ, **told}
-    ) as process:
+    command = [sys.executable, "-m", "bot", kind]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}) as process:
         try:
-            wait_for(f"{server.url}/static/0/app.css")
-            yield server
+            if kind == "web":
+                wait_for(f"{server.url}/static/0/app.css")
+            yield
         finally:
             process.terminate()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def live_server(database: str, redis_url: str) -> Iterator[LiveServer]:
+    """Start the app in a process of its own, with a small organisation in its tables."""
+    server = LiveServer(f"http://127.0.0.1:{free_port()}", database, redis_url)
+    server.ask(seeds.plant)
+    with started(server, "web"):
+        yield server
 
 
 def wait_for(url: str) -> None:
@@ -159,10 +181,15 @@ def wait_for(url: str) -> None:
 @pytest.fixture(scope="session")
 def session_cookies(live_server: LiveServer) -> list[dict[str, Any]]:
     """Sign an admin in, once, by a real one-time link."""
-    token = live_server.ask(account)
+    return signed_in(live_server)
+
+
+def signed_in(server: LiveServer) -> list[dict[str, Any]]:
+    """Return the cookies of an admin who signs in by a real one-time link."""
+    token = server.ask(account)
     jar = urllib.request.HTTPCookieProcessor()
-    urllib.request.build_opener(jar).open(f"{live_server.url}/sign-in/{token}").close()
-    return [{"name": one.name, "value": one.value, "url": live_server.url} for one in jar.cookiejar]
+    urllib.request.build_opener(jar).open(f"{server.url}/sign-in/{token}").close()
+    return [{"name": one.name, "value": one.value, "url": server.url} for one in jar.cookiejar]
 
 
 async def account(db: AsyncConnection) -> str:

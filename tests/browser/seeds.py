@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 from models.columns import Fact
 from models.deliveries import Delivery
-from models.deployments import DeploymentChange, ServiceDeployment
+from models.deployments import DeployedService, DeploymentChange, ServiceDeployment
 from models.organizations import Connection, Organization
 from models.repositories import Repository
 from models.store import remember
@@ -66,6 +66,18 @@ def deployment(number: int, finished_at: datetime, kind: str | None = "new") -> 
         started_at=finished_at - timedelta(minutes=4),
         finished_at=finished_at,
         url="https://github.com/acme/api/actions/runs/1",
+    )
+
+
+def service(of: ServiceDeployment) -> DeployedService:
+    """Return the service that was deployed."""
+    return DeployedService(
+        id=of.service_id,
+        organization_id=ORGANIZATION,
+        repository_id=of.repository_id,
+        full_name=REPOSITORIES[int(of.repository_id.removeprefix("github:1"))],
+        service=of.service,
+        environment_class=of.environment_class,
     )
 
 
@@ -147,7 +159,15 @@ async def plant(db: AsyncConnection) -> None:
     await remember(db, facts())
     told = list(story(now))
     shipped = [row for row in told if isinstance(row, ServiceDeployment)]
-    await write(db, [*told, *incident_seeds.story(shipped), *deliveries(now)])
+    services = {row.service_id: service(row) for row in shipped}
+    await write(db, [*services.values(), *told, *incident_seeds.story(shipped), *deliveries(now)])
+
+
+async def plant_small(db: AsyncConnection) -> None:
+    """Write the organisation and a deployment of acme/api an hour ago."""
+    await remember(db, facts())
+    one = deployment(3, datetime.now(UTC) - timedelta(hours=1))
+    await write(db, [service(one), one])
 
 
 async def write(db: AsyncConnection, rows: list[SQLModel]) -> None:

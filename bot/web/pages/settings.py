@@ -9,12 +9,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from bot.web.api.connectors import github_status
-from bot.web.api.endpoints import Call, Query
-from bot.web.api.slack import slack_status, sync
 from bot.web.auth import Member, require
 from bot.web.pages import settings_forms as forms
-from bot.web.pages import settings_view as view
+from bot.web.pages import settings_sources as sources
 from bot.web.pages.agent_actions import noted, tell, written
 from bot.web.pages.delivery import engine
 from bot.web.pages.filters import repositories
@@ -22,7 +19,6 @@ from bot.web.pages.render import page
 from bot.web.problems import Problem
 from handlers.events import Job
 from handlers.incident_trials import Trial, trial
-from models import linear_connections
 from models.errors import Refused
 from models.incident_configuring import keep_places, keep_settings
 from models.incident_reading import Reading, incident_settings_of
@@ -35,9 +31,8 @@ SAVED = {
     "incidents": "Kept. Incidents are read anew by it.",
     "channels": "Kept. Incidents are read anew by it.",
     "people": "Kept.",
-    "github": "GitHub tells us by itself; this page says what is missing.",
-    "slack": "Slack is being asked for its channels and people.",
-    "linear": "Linear is being asked for its issues.",
+    "connected": "It is connected, and is being read.",
+    "checked": "It is being asked for what we do not know.",
 }
 PRIVACY = {
     "off": ("Nobody", "There are no figures of single people at all."),
@@ -79,7 +74,7 @@ async def sections(request: Request) -> dict[str, Any]:
         known = await repositories(db, home)
         chosen = await privacy.setting_of(db, home)
     return {
-        "connectors": await connectors(request),
+        "connectors": await sources.connectors(request),
         "lists": forms.LISTS,
         "severities": SEVERITIES,
         "said": forms.shown(reading),
@@ -94,31 +89,6 @@ async def sections(request: Request) -> dict[str, Any]:
         "trial_text": "",
         "trial_channel": "incidents",
     }
-
-
-async def connectors(request: Request) -> list[view.Connector]:
-    """Ask how each source stands."""
-    call = Call(request, organization=request.state.member)
-    return [
-        view.github(await github_status(call, Query())),
-        view.slack(await slack_status(call, Query())),
-        await linear(request),
-    ]
-
-
-async def linear(request: Request) -> view.Connector:
-    """Ask how Linear stands."""
-    bound = {"organization": request.state.member.organization_id}
-    async with engine(request).connect() as db:
-        found = (await db.execute(linear_connections.CONNECTION, bound)).one_or_none()
-        synced = (await db.execute(linear_connections.LATEST_SYNC, bound)).one_or_none()
-        last = await db.scalar(linear_connections.LAST_DELIVERY, bound)
-    told = None
-    if synced:
-        at = synced.finished_at or synced.started_at
-        told = view.Synced(synced.state, at, synced.items, synced.error)
-    account = found.account_login if found and found.state == "active" else None
-    return view.linear(account, last, told, request.app.state.settings)
 
 
 def action(save: Save, section: str) -> Callable[[Request], Awaitable[Response]]:
@@ -206,17 +176,28 @@ async def save_people(request: Request, form: FormData) -> dict[str, Any] | None
 
 
 @require("admin")
+async def connect(request: Request) -> Response:
+    """`POST /settings/connect/{source}`: connect a source by a token."""
+    return await answered(request, sources.connect, "connected")
+
+
+@require("admin")
 async def check(request: Request) -> Response:
     """`POST /settings/check/{source}`: have a source asked now for what we may not know."""
-    source = request.path_params["source"]
-    call = Call(request, organization=request.state.member)
-    if source == "slack":
-        await sync(call, Query())
-    else:
-        raise Problem(404, "Not Found", "This source cannot be asked.")
+    return await answered(request, sources.check, "checked")
+
+
+async def answered(request: Request, act: sources.Act, done: str) -> Response:
+    """Do what is asked of a source, and show the screen; what is refused is said on it."""
+    try:
+        await act(request, await request.form())
+    except Problem as fault:
+        said = " ".join([fault.detail, *(each["detail"] for each in fault.more.get("errors", ()))])
+        return await screen(request, errors={"connectors": said})
     async with engine(request).begin() as db:
-        await noted(db, request, "check_connector", source)
-    return RedirectResponse(f"/settings?saved={source}#connectors", 303)
+        await noted(db, request, f"{done}_source", request.path_params["source"])
+    kept = f"&{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/settings?saved={done}{kept}#connectors", 303)
 
 
 def routes() -> list[Route]:
@@ -226,5 +207,6 @@ def routes() -> list[Route]:
         Route("/settings/incidents", action(save_incidents, "incidents"), methods=["POST"]),
         Route("/settings/channels", action(save_channels, "channels"), methods=["POST"]),
         Route("/settings/people", action(save_people, "people"), methods=["POST"]),
+        Route("/settings/connect/{source}", connect, methods=["POST"]),
         Route("/settings/check/{source}", check, methods=["POST"]),
     ]

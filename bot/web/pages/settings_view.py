@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.settings import Settings
 from bot.web.api.connectors import GitHubStatus
+from bot.web.api.linear import LinearStatus
 from bot.web.api.slack import SlackStatus
 from bot.web.pages.incident_view import Said
 
@@ -27,7 +27,8 @@ class Synced:
 class Connector:
     """A source as an admin sees it. `missing`: what is left to do, in sentences.
 
-    `connect`: where its button leads, None where it is not offered. `checks`: whether it can be
+    `connect`: where its button leads, None where it is not offered; `token`: the one
+    that it can be connected by instead. `checks`: whether it can be
     asked to look now.
     """
 
@@ -38,6 +39,7 @@ class Connector:
     accounts: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     connect: str | None = None
+    token: str | None = None
     checks: bool = False
     last_event_at: datetime | None = None
     synced: Synced | None = None
@@ -87,11 +89,6 @@ def slack(told: SlackStatus) -> Connector:
     for one in told.workspaces:
         if one.missing_scopes and one.state == "active":
             missing.append(f"{one.name} did not grant {', '.join(one.missing_scopes)}.")
-    if not told.connected and not told.install:
-        missing.append(
-            "Set SLACK_CLIENT_ID and SLACK_CLIENT_SECRET to install it by consent, or send a bot "
-            "token to POST /api/v1/connectors/slack/connect."
-        )
     last = max(told.synchronisations, key=lambda one: one.started_at, default=None)
     return Connector(
         "slack",
@@ -101,6 +98,7 @@ def slack(told: SlackStatus) -> Connector:
         [one.name for one in told.workspaces if one.state == "active"],
         missing,
         "/connect/slack" if told.install else None,
+        "the bot's token, xoxb-…",
         told.connected,
         told.last_event_at,
         Synced(last.state, last.finished_at or last.started_at, last.items, last.error)
@@ -109,28 +107,24 @@ def slack(told: SlackStatus) -> Connector:
     )
 
 
-def linear(
-    account: str | None, last_event_at: datetime | None, synced: Synced | None, settings: Settings
-) -> Connector:
-    """Say how Linear stands; `account` is None where no workspace is connected."""
-    missing = []
-    if not settings.linear_webhook_secret.get_secret_value():
-        missing.append("Set LINEAR_WEBHOOK_SECRET: until then its webhooks answer 503.")
-    install = bool(settings.linear_client_id and settings.linear_client_secret)
-    if account is None and not install:
-        missing.append(
-            "Set LINEAR_CLIENT_ID and LINEAR_CLIENT_SECRET to connect by consent, or send an API "
-            "key to POST /api/v1/connectors/linear/connect."
-        )
+def linear(told: LinearStatus) -> Connector:
+    """Say how Linear stands."""
+    missing = waiting(told.failed, told.parked)
+    if not told.webhooks:
+        missing.insert(0, "Set LINEAR_WEBHOOK_SECRET: until then its webhooks answer 503.")
+    last = told.synchronisation
     return Connector(
         "linear",
         "Linear",
         "issues, projects and cycles: cycle time from idea to merge",
-        said(account is not None, missing),
-        [account] if account else [],
+        said(told.connected, missing),
+        [told.workspace] if told.connected and told.workspace else [],
         missing,
-        "/connect/linear" if install else None,
-        account is not None,
-        last_event_at,
-        synced,
+        "/connect/linear" if told.install else None,
+        "a personal API key, lin_api_…",
+        told.connected,
+        told.last_event_at,
+        Synced(last.state, last.finished_at or last.started_at, last.items, last.error)
+        if last
+        else None,
     )
