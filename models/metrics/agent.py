@@ -1,6 +1,7 @@
 """What the agent's runs come to: how many are merged, what they cost, how soon they answer.
 
-The SELECT has one row a run that has ended. Its lead times are those of `lead_time`, by cohort.
+The SELECT has one row a run that has ended. Lead times and failures are those of `lead_time` and
+`failures`, by cohort.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,11 @@ from typing import Any, TypedDict
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics import lead_time
+from models.metrics import failures, lead_time
 from models.metrics.core import Bucket, Rows, Scope, ScopeBody, Window, ask, scope_body, utc
 from models.metrics.durations import Median
 from models.metrics.explanation import Metric
+from models.metrics.failures import FailureCount, change_failure_rate
 from models.metrics.lead_time import change_lead_time
 
 # The pull request is the run's own, else none: a ticket's other runs do not borrow its success.
@@ -220,6 +222,17 @@ class Compared(TypedDict):
     reason: str | None
 
 
+class ComparedFailures(TypedDict):
+    """How often deployments failed that brought the agent's changes, beside people's.
+
+    One that brought changes of both is in both. `reason` says why one has no rate.
+    """
+
+    agent: FailureCount
+    people: FailureCount
+    reason: str | None
+
+
 class Agent(Figures):
     """The body of `GET /metrics/agent`; dates are days of `time_zone`, the last one included.
 
@@ -235,6 +248,7 @@ class Agent(Figures):
     states: dict[str, int]
     response_time: ResponseTime
     change_lead_time: Compared
+    change_failure_rate: ComparedFailures
     by_prompt: list[Group]
     by_model: list[Group]
     reason: str | None
@@ -260,6 +274,7 @@ async def agent(db: AsyncConnection, scope: Scope, window: Window) -> Agent:
             count=told["responses"],
         ),
         change_lead_time=await compared(db, scope, window),
+        change_failure_rate=await compared_failures(db, scope, window),
         by_prompt=await agent_by(db, scope, window, "prompt"),
         by_model=await agent_by(db, scope, window, "model"),
         reason=None if told["runs"] else METRIC.no_data(scope, window),
@@ -300,10 +315,21 @@ def share(part: Any, of: Any) -> float | None:
 async def compared(db: AsyncConnection, scope: Scope, window: Window) -> Compared:
     """How long the agent's changes took to production, beside people's."""
     told = (await change_lead_time(db, scope, window))["by_cohort"]
-    lacking = [cohort for cohort in ("agent", "people") if not told[cohort]["count"]]
-    why = lead_time.METRIC.no_data(scope, window)
-    reason = f"of {' and '.join(lacking)}: {why}" if lacking else None
+    reason = lacking(told, lead_time.METRIC.no_data(scope, window))
     return Compared(agent=told["agent"], people=told["people"], reason=reason)
+
+
+async def compared_failures(db: AsyncConnection, scope: Scope, window: Window) -> ComparedFailures:
+    """How often what brought the agent's changes failed, beside people's."""
+    told = (await change_failure_rate(db, scope, window))["by_cohort"]
+    reason = lacking(told, failures.METRIC.no_data(scope, window))
+    return ComparedFailures(agent=told["agent"], people=told["people"], reason=reason)
+
+
+def lacking(told: Mapping[str, Mapping[str, Any]], why: str) -> str | None:
+    """Say of whom there is nothing, and why; None where there is something of both."""
+    of = [cohort for cohort in ("agent", "people") if not told[cohort]["count"]]
+    return f"of {' and '.join(of)}: {why}" if of else None
 
 
 async def agent_by(db: AsyncConnection, scope: Scope, window: Window, by: str) -> list[Group]:

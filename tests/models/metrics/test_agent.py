@@ -12,7 +12,15 @@ from models import Prompt, PullRequest, Run, Ticket
 from models.metrics.agent import METRIC, agent, agent_by, agent_series, prompt_reports
 from models.metrics.core import Bucket, Scope, Window
 from models.metrics.explanation import Page, explanation
-from tests.models.metrics.rows import at, change, deployment, found, keep
+from tests.models.metrics.rows import (
+    at,
+    change,
+    deployment,
+    failure,
+    found,
+    keep,
+    keep_failures,
+)
 
 pytestmark = pytest.mark.store
 SEPTEMBER = Window(date(2026, 9, 1), date(2026, 9, 30), "Europe/Berlin")
@@ -207,6 +215,24 @@ async def test_tickets_count_by_how_their_last_run_ended(db: AsyncConnection) ->
     await ran(db, "09-02 15:00", "nothing_to_do", ticket_id="github:4")
     told = (await agent(db, ACME, SEPTEMBER))["tickets"]
     assert told == {"count": 4, "done": 1, "draft": 1, "failed": 1, "other": 1}
+
+
+async def test_failures_stand_beside_those_of_people(db: AsyncConnection) -> None:
+    both = deployment("09-02 10:00", cohorts=["agent", "people"])
+    people = deployment("09-03 10:00", cohorts=["people"])
+    await keep(db, [both, people], [])
+    told = (await agent(db, ACME, SEPTEMBER))["change_failure_rate"]
+    assert told["agent"] == {"rate": 0, "failed": 0, "count": 1}
+    await keep_failures(db, [failure(both, None)])
+    told = (await agent(db, ACME, SEPTEMBER))["change_failure_rate"]
+    assert told["agent"] == {"rate": 1, "failed": 1, "count": 1}
+    assert told["people"] == {"rate": 0.5, "failed": 1, "count": 2}
+    assert told["reason"] is None
+    told = (await agent(db, Scope("other"), SEPTEMBER))["change_failure_rate"]
+    assert told["reason"] == (
+        "of agent and people: no deployment of new code to production finished from 2026-09-01 "
+        "to 2026-09-30"
+    )
 
 
 async def test_lead_times_stand_beside_those_of_people(db: AsyncConnection) -> None:
