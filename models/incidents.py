@@ -68,7 +68,8 @@ class IncidentChannel(SQLModel, table=True):
 class IncidentReport(SQLModel, table=True):
     """An incident that was reported by API, CLI or slash command, as its reporter says it is.
 
-    The id is `api:` and the reporter's own id, else a random one. `environment`: a class or a name.
+    The id is `api:<organization>:` and the reporter's own id, else a random one, so that two
+    organisations may number theirs alike. `environment`: a class or a name.
     """
 
     __tablename__ = "incident_reports"
@@ -92,7 +93,7 @@ class Incident(SQLModel, table=True):
     """Something that went wrong for users, derived from its source and people's corrections.
 
     The id names the source's own thing (`slack:T1:C1:1700000000.000100`, `github:42`,
-    `linear:<uuid>`, `api:<id>`); `key` (`INC-7F3K2QX`) is its name for people, a hash of the id.
+    `linear:<uuid>`, `api:<organization>:<id>`); `key` (`INC-7F3K2QX`) is its name for people, a hash of the id.
     `repository_id`, `service`: only where told; what is concluded is in `incident_places`.
     `names`: references in its words (see `handlers.references`). `detail`: its words.
     `corrected`: the columns that a person corrected. `dismissed`: a person said it is none.
