@@ -159,6 +159,16 @@ async def test_two_workers_say_it_once(chat: Chat) -> None:
     assert len(chat.slack.said) == 1
 
 
+async def test_who_comes_while_another_says_it_is_put_off(chat: Chat) -> None:
+    await listens(chat)
+    await began(chat, at=ago(minutes=5))
+    async with chat.surroundings.engine.begin() as held:
+        assert await subscribing.alone(held, "incident:api:1:slack:T1:C1")
+        with pytest.raises(Busy):
+            await announced(chat)
+    assert len(await announced(chat)) == 1
+
+
 async def test_what_slack_refused_is_said_when_it_takes_it(chat: Chat) -> None:
     await listens(chat, "C9")
     await listens(chat, "C1")
