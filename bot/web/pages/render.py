@@ -35,6 +35,7 @@ PLACES = (
     Place("Pull requests", "/pull-requests", key="p"),
     Place("Incidents", "/incidents", key="n"),
     Place("Agent", "/agent", key="g"),
+    Place("People", "/people", key="e"),
     Place("Settings", "/settings", ("admin",), key="s"),
     Place("Deliveries", "/deliveries", ("admin", "operator"), key="i"),
     Place("API", "/api/docs", key="a"),
@@ -58,6 +59,7 @@ def made() -> Environment:
         "duration": words.duration,
         "exact": words.exact_duration,
         "rate": words.rate,
+        "sentence": sentence,
         "share": words.share,
         "tokens": words.tokens,
         "usd": words.usd,
@@ -76,6 +78,11 @@ def made() -> Environment:
 def utc_now() -> datetime:
     """Return the time; only `bot` reads the clock."""
     return datetime.now(UTC)
+
+
+def sentence(said: str) -> str:
+    """Begin with a capital letter, and leave names as they are."""
+    return said[:1].upper() + said[1:]
 
 
 def iso(then: datetime) -> str:

@@ -1,0 +1,167 @@
+"""The People screens: a team's figures, who is in it, and a person's own page.
+
+No ranking, no score, and nobody's figures but for those who may see them (models.metrics.privacy).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bot.web.auth import Member, require
+from bot.web.pages import people_view as view
+from bot.web.pages.delivery import bar, engine
+from bot.web.pages.filters import Filters, chosen, repositories
+from bot.web.pages.pull_requests import TITLES, seen
+from bot.web.pages.pull_requests_view import duration_card, throughput_card
+from bot.web.pages.render import page, utc_now
+from bot.web.problems import Problem
+from models import people_pages
+from models.metrics import development as ask
+from models.metrics.core import Bucket
+from models.metrics.development import Sight, sight_of
+from models.metrics.privacy import active_people, too_few
+from models.persons import Person
+
+DURATIONS = ("pr-review-time", "pr-merge-time", "cycle-time")
+OPEN_ROWS = 30
+
+
+@require("viewer")
+async def people(request: Request) -> Response:
+    """`GET /people`: the figures of everybody, or of one team, and who is working on what."""
+    member: Member = request.state.member
+    now = utc_now()
+    async with engine(request).connect() as db:
+        known = await repositories(db, member.organization_id)
+        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        scope, window = filters.scope, filters.window
+        done = await ask.throughput(db, scope, window, sight, now)
+        weeks = await ask.throughput_series(db, scope, window, sight, Bucket.WEEK)
+        cards = [*await group_cards(db, filters, sight), throughput_card(done, weeks)]
+        ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
+        teams = await people_pages.teams_of(db, member.organization_id)
+    return page(
+        request,
+        "people.html",
+        blocks=("figures",),
+        cards=cards,
+        ageing=ageing,
+        rows=view.rows_of(sight, teams, scope.team_id),
+        sight=sight,
+        **bar(filters, known, request.query_params),
+    )
+
+
+async def group_cards(db: AsyncConnection, filters: Filters, sight: Sight) -> list[Any]:
+    """Ask for the three durations of the group, with their courses."""
+    scope, window, cards = filters.scope, filters.window, []
+    for key in DURATIONS:
+        metric = seen(key, sight)
+        told = await ask.durations(db, metric, scope, window, sight)
+        weeks = await ask.duration_series(db, metric, scope, window, sight, Bucket.WEEK)
+        cards.append(duration_card(key, *TITLES[key], told, weeks))
+    return cards
+
+
+@require("viewer")
+async def person(request: Request) -> Response:
+    """`GET /people/{person}`: what somebody did, for whoever may see it."""
+    member: Member = request.state.member
+    now = utc_now()
+    async with engine(request).connect() as db:
+        known = await repositories(db, member.organization_id)
+        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        shown = visible(sight, request.path_params["person"])
+        accounts = [each.account for each in shown.accounts]
+        window = filters.window
+        beside = [
+            *await counts(db, filters, sight, shown),
+            *await medians(db, filters, sight, shown),
+        ]
+        did = await people_pages.activity(
+            db, member.organization_id, accounts, window.start, window.end
+        )
+    return page(
+        request,
+        "person.html",
+        person=shown,
+        beside=beside,
+        did=did,
+        own=any(account in sight.own for account in accounts),
+        **bar(filters, known, request.query_params),
+    )
+
+
+def visible(sight: Sight, person_id: str) -> Person:
+    """Return somebody whose figures the viewer may see; raise `Problem` for anybody else.
+
+    Who does not exist is refused in the same words, so that nobody can be looked for.
+    """
+    for each in sight.persons.people:
+        if each.id == person_id and any(sight.sees(one.account) for one in each.accounts):
+            return each
+    raise Problem(403, "Forbidden", f"This page is not yours to see: {sight.reason}.")
+
+
+async def counts(
+    db: AsyncConnection, filters: Filters, sight: Sight, shown: Person
+) -> list[view.Beside]:
+    """Put what somebody opened, merged and completed beside the mean of those who were active."""
+    scope, window = filters.scope, filters.window
+    accounts = [each.account for each in shown.accounts]
+    opened = await people_pages.opened(
+        db, scope.organization_id, accounts, window.start, window.end
+    )
+    parts = await ask.throughput_by(db, scope, window, sight, "author")
+    own = view.part_of(shown, parts)
+    rows = seen("throughput", sight).rows(scope, window.start, window.end)
+    active = await active_people(db, sight, rows)
+    group = await ask.throughput(db, scope, window, sight, utc_now())
+    of_people = group["by_cohort"].get("people")
+    few = too_few(active) or not active or of_people is None
+    merged = None if few or of_people is None else of_people["pull_requests"]
+    issues = None if few or of_people is None else of_people["issues"]
+    people_count = next(iter(active.values()), 0)
+    return [
+        view.count_beside("Pull requests opened", opened, None),
+        view.count_beside(
+            "Pull requests merged",
+            own["pull_requests"] or 0 if own else 0,
+            mean(merged, people_count),
+        ),
+        view.count_beside(
+            "Issues completed", own["issues"] or 0 if own else 0, mean(issues, people_count)
+        ),
+    ]
+
+
+def mean(total: int | None, people_count: int) -> float | None:
+    """Return how many fall to each active person; None where that is withheld."""
+    return None if total is None or not people_count else total / people_count
+
+
+async def medians(
+    db: AsyncConnection, filters: Filters, sight: Sight, shown: Person
+) -> Sequence[view.Beside]:
+    """Put somebody's medians beside those of the group."""
+    scope, window, rows = filters.scope, filters.window, []
+    for key in DURATIONS:
+        metric = seen(key, sight)
+        parts = await ask.durations_by(db, metric, scope, window, sight, "author")
+        group = await ask.durations(db, metric, scope, window, sight)
+        rows.append(view.duration_beside(TITLES[key][0], view.part_of(shown, parts), group))
+    return rows
+
+
+def routes() -> list[Route]:
+    """Return the screens' routes."""
+    return [
+        Route("/people", people, name="people"),
+        Route("/people/{person:path}", person, name="person"),
+    ]
