@@ -93,7 +93,8 @@ class Incident(SQLModel, table=True):
     """Something that went wrong for users, derived from its source and people's corrections.
 
     The id names the source's own thing (`slack:T1:C1:1700000000.000100`, `github:42`,
-    `linear:<uuid>`, `api:<organization>:<id>`); `key` (`INC-7F3K2QX`) is its name for people, a hash of the id.
+    `linear:<uuid>`, `api:<organization>:<id>`); `key` (`INC-7F3K2QX`) is its name for people, a
+    hash of the id.
     `repository_id`, `service`: only where told; what is concluded is in `incident_places`.
     `names`: references in its words (see `handlers.references`). `detail`: its words.
     `corrected`: the columns that a person corrected. `dismissed`: a person said it is none.

@@ -58,7 +58,7 @@ async def read_incidents_again(surroundings: Surroundings, claimed: ClaimedJob) 
         async with surroundings.engine.begin() as db:
             await facts.lock(db, organization_id)
             for thing in wanted[first : first + TOGETHER]:
-                changed |= await followed(db, organization_id, thing, reading)
+                changed |= await followed(db, organization_id, thing, reading, anyway=False)
     if changed:
         await tell(surroundings, organization_id)
 
@@ -87,9 +87,17 @@ async def incidents_of(db: AsyncConnection, organization_id: str, thing: str) ->
 
 
 async def followed(
-    db: AsyncConnection, organization_id: str, incident_id: str, reading: Reading
+    db: AsyncConnection,
+    organization_id: str,
+    incident_id: str,
+    reading: Reading,
+    *,
+    anyway: bool = True,
 ) -> bool:
-    """Derive one incident, and what it blames; tell whether anything of it is different now."""
+    """Derive one incident, and what it blames; tell whether anything of it is different now.
+
+    `anyway`: what it blames is judged even where the incident is as it was.
+    """
     before = await facts.held(db, organization_id, incident_id)
     told = await told_of(db, organization_id, incident_id, reading)
     if told is None and before is None:
@@ -98,13 +106,15 @@ async def followed(
     if told is not None:
         said = await facts.said_of(db, organization_id, incident_id)
         made = incident_of(told, organization_id, *said)
-    blamed = await facts.blamed(db, incident_id)
     different = content(made) != content(before)
+    if not (different or anyway):
+        return False
+    blamed = await facts.blamed(db, incident_id)
     if different:
         await facts.put(db, organization_id, incident_id, made)
     await relink(db, incident_id)
     changed = different or blamed != await facts.blamed(db, incident_id)
-    if changed and made and recent(made):
+    if changed and (made is None or recent(made)):
         await queue(db, [announcement(incident_id)], organization_id)
     return changed
 
