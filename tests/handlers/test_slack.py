@@ -209,3 +209,27 @@ def test_a_timestamp_that_is_none_is_named(stamp):
     body["event"]["ts"] = stamp
     with pytest.raises(ValueError, match=r"event\.ts"):
         decided("message", body)
+
+
+def edited(text, seconds):
+    """Return an edit of the story's first message, and when Slack told of it."""
+    body = recorded("message", subtype="message_changed")
+    body["event"]["message"] |= {"text": text, "edited": {"user": "U0ADA0001", "ts": ts(seconds)}}
+    body["event"] |= {"ts": ts(seconds, 9), "event_ts": ts(seconds, 9)}
+    return ("message", body)
+
+
+def test_of_two_edits_the_later_one_stands_in_either_order():
+    both = arrived([edited("zzz, the first", 180), edited("a second", 181)])
+    for order in (both, both[::-1]):
+        assert '"words": "a second"' in tables(order)["slack_messages", ROOT][2]
+
+
+def test_a_reaction_taken_back_at_once_does_not_stand():
+    added = recorded("reaction_added")
+    removed = recorded("reaction_added")
+    removed["event"]["type"] = "reaction_removed"
+    both = arrived([("reaction_added", added), ("reaction_removed", removed)])
+    for order in (both, both[::-1]):
+        (held,) = tables(order).values()
+        assert '"standing": "False"' in held[2]
