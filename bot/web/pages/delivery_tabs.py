@@ -7,8 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.web.pages import cards, stability_cards
 from bot.web.pages import delivery_view as view
+from bot.web.pages import incident_view as told
 from bot.web.pages import stability_view as stable
 from bot.web.pages.filters import Filters
+from models import incident_screens as asked
 from models.metrics import dora as metrics
 from models.metrics import stability as failing
 from models.metrics.core import Bucket
@@ -134,20 +136,42 @@ async def stability(db: AsyncConnection, filters: Filters, now: datetime) -> dic
     """Ask for what went wrong over time, how long it lasted, and which incidents there were."""
     filters = filters.of_medians
     scope, window = filters.scope, filters.window
-    told = await stability_figures(db, filters, now)
+    figures = await stability_figures(db, filters, now)
     restore = await failing.time_to_restore(db, scope, window, now)
     failures = await failing.change_failure_rate_series(db, scope, window, filters.bucket)
     recoveries = await failing.failed_deployment_recovery_time_series(
         db, scope, window, filters.bucket
     )
     bins = await failing.failed_deployment_recovery_time_histogram(db, scope, window)
-    return told | {
+    return figures | {
+        "said": told,
         "restore": restore,
         "severities": stable.severities(restore),
-        "failure_chart": stable.failure_chart(told["failures"], failures, filters),
-        "recovery_chart": stable.recovery_chart(told["recovery"], recoveries, filters),
-        "recovery_histogram": stable.recovery_histogram(told["recovery"], bins),
+        "failure_chart": stable.failure_chart(figures["failures"], failures, filters),
+        "recovery_chart": stable.recovery_chart(figures["recovery"], recoveries, filters),
+        "recovery_histogram": stable.recovery_histogram(figures["recovery"], bins),
         "bucket_links": view.bucket_links(failures, filters),
         "every": view.EVERY[filters.bucket],
         "shown_bucket": filters.bucket,
+        "incidents": await latest_incidents(db, filters, now),
     }
+
+
+async def latest_incidents(
+    db: AsyncConnection, filters: Filters, now: datetime
+) -> list[stable.IncidentRow]:
+    """Ask for the latest incidents of the period, or still open, and for what they blame."""
+    window = filters.window
+    wanted = asked.Wanted(filters.scope, window.start, window.end)
+    rows = await asked.listed(db, wanted, LATEST_ROWS)
+    ids = [row["id"] for row in rows]
+    derived, by_hand = await asked.blamed(db, ids), await asked.by_hand(db, ids)
+    return [
+        stable.IncidentRow(
+            row,
+            told.shape(row["state"]),
+            told.lasted(row, now),
+            told.blames(derived.get(row["id"], ()), by_hand.get(row["id"], ())),
+        )
+        for row in rows
+    ]

@@ -8,7 +8,9 @@ from bot.web import charts, courses, words
 from bot.web.charts import Chart, Mark
 from bot.web.pages.delivery_view import EVERY, bucket_name
 from bot.web.pages.filters import Filters
+from bot.web.pages.incident_view import Blame, Said
 from bot.web.svg import Caption
+from models.incident_screens import Row
 from models.incidents import SEVERITIES
 from models.metrics.core import Bin
 from models.metrics.durations import DurationBucket
@@ -25,6 +27,16 @@ class SeverityRow:
 
     name: str
     figures: RestoreFigures
+
+
+@dataclass(frozen=True)
+class IncidentRow:
+    """An incident with its state as a shape, how long it lasted, and what it blames."""
+
+    incident: Row
+    shape: Said
+    lasted_seconds: float
+    blames: list[Blame]
 
 
 def failure_chart(
