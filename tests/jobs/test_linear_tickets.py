@@ -235,7 +235,7 @@ async def test_a_marker_of_another_issue_in_a_description_ties_nothing(bench: Be
 
 
 async def test_an_issue_that_is_over_is_not_begun(bench: Bench) -> None:
-    await bench.label(issue_of(bench, state=bench.team["states"][4]))
+    await bench.label(issue_of(bench, state="completed"))
     assert await bench.desk.tickets() == []
 
 
@@ -261,8 +261,7 @@ async def test_the_outcome_is_told_once_as_one_comment_and_a_state(bench: Bench)
     await bench.sweep()
     assert f"[acme/api#{pull.number}]({pull.url})" in bench.linear.comment_bodies(made)[0]
 
-    pull.merged, pull.state = True, "closed"
-    await bench.desk.tell(pull_changed(bench.desk.api, pull, "closed"))
+    await bench.desk.tell(pull_changed(bench.desk.api, pull, "closed", merged=True))
     before = len(said)
     await bench.sweep()
     assert said[before:] == [
