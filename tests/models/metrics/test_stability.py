@@ -170,7 +170,9 @@ async def test_what_was_resolved_before_it_began_says_so(db: AsyncConnection):
 
 
 async def test_a_dismissed_incident_says_who_dismissed_it(db: AsyncConnection):
-    told, unknown = (incident("09-01 10:00", None, dismissed=True) for _ in range(2))
+    told, unknown = (
+        incident("09-01 10:00", ended, dismissed=True) for ended in (None, "09-01 11:00")
+    )
     await keep_incidents(db, [told, unknown])
     correction = {"field": "dismissed", "value": "true", "by": "ada@example.com"}
     await db.execute(insert(IncidentCorrection), [{"incident_id": told["id"], **correction}])
