@@ -26,6 +26,9 @@ PATH_WORDS = {
     "incident_id": "Its id, `api:github:1:42`, or its key, `INC-7F3K2QX`",
     "deployment_id": "The id of the attempt to deploy, `github:501`",
     "version": "Its version",
+    "team_id": "Its id, `github:team:7` or `hand:…`",
+    "login": "A login of GitHub",
+    "identity": "Its id, `github:9001/github:login:ada`, URL-encoded",
 }
 REASONS = {
     "400": "The address is not one",
