@@ -128,7 +128,13 @@ async def sync(call: Call, query: Query) -> Synced:
 
 
 @endpoint(
-    "PUT", "/teams/{team_id}", roles=("manager",), query=Query, body=NewTeam, answer=KnownTeam
+    "PUT",
+    "/teams/{team_id}",
+    roles=("manager",),
+    query=Query,
+    body=NewTeam,
+    answer=KnownTeam,
+    problems=("409",),
 )
 async def change_team(call: Call, query: Query, sent: NewTeam) -> KnownTeam:
     """Name a team made by hand anew; the members sent are added to those it has."""
@@ -141,7 +147,7 @@ async def change_team(call: Call, query: Query, sent: NewTeam) -> KnownTeam:
         return await team_of(db, call, key)
 
 
-@endpoint("DELETE", "/teams/{team_id}", roles=("manager",), query=Query)
+@endpoint("DELETE", "/teams/{team_id}", roles=("manager",), query=Query, problems=("409",))
 async def delete_team(call: Call, query: Query) -> None:
     """Delete a team made by hand; what its members did stays."""
     async with call.engine.begin() as db:
@@ -152,7 +158,12 @@ async def delete_team(call: Call, query: Query) -> None:
 
 
 @endpoint(
-    "PUT", "/teams/{team_id}/members/{login}", roles=("manager",), query=Query, answer=KnownTeam
+    "PUT",
+    "/teams/{team_id}/members/{login}",
+    roles=("manager",),
+    query=Query,
+    answer=KnownTeam,
+    problems=("409",),
 )
 async def add_member(call: Call, query: Query) -> KnownTeam:
     """Take a login of GitHub into a team made by hand."""
@@ -160,7 +171,12 @@ async def add_member(call: Call, query: Query) -> KnownTeam:
 
 
 @endpoint(
-    "DELETE", "/teams/{team_id}/members/{login}", roles=("manager",), query=Query, answer=KnownTeam
+    "DELETE",
+    "/teams/{team_id}/members/{login}",
+    roles=("manager",),
+    query=Query,
+    answer=KnownTeam,
+    problems=("409",),
 )
 async def remove_member(call: Call, query: Query) -> KnownTeam:
     """Take a login of GitHub out of a team made by hand."""
@@ -173,6 +189,7 @@ async def remove_member(call: Call, query: Query) -> KnownTeam:
     roles=("manager",),
     query=Query,
     answer=KnownTeam,
+    problems=("409",),
 )
 async def add_repository(call: Call, query: Query) -> KnownTeam:
     """Give a repository to a team made by hand."""
@@ -185,6 +202,7 @@ async def add_repository(call: Call, query: Query) -> KnownTeam:
     roles=("manager",),
     query=Query,
     answer=KnownTeam,
+    problems=("409",),
 )
 async def remove_repository(call: Call, query: Query) -> KnownTeam:
     """Take a repository from a team made by hand."""
