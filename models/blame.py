@@ -208,6 +208,11 @@ NEEDED = text("""
      group by service_id
 """)
 
+REMEDYING = text("""
+    select distinct service_id from service_deployments
+     where repository_id = :repository and kind in ('rollback', 'rollforward')
+""")
+
 SEQUENCE = text("""
     select d.id, d.service_id, d.kind, d.sha, d.finished_at
       from jsonb_to_recordset(cast(:asked as jsonb)) as a(service_id text, start timestamptz)
@@ -219,10 +224,6 @@ SEQUENCE = text("""
 FAILED = text("""
     select service_deployment_id from failed_deployments
      where repository_id = :repository and failed_at >= :since
-    union
-    select id from service_deployments
-     where repository_id = :repository and finished_at >= :since
-       and kind in ('new', 'rollforward')
 """)
 
 # What speaks against each of some deployments.

@@ -87,8 +87,8 @@ async def starts_of(
 ) -> dict[str, datetime]:
     """Return from when on each service's deployments must be known."""
     if bound["since"] == EPOCH:
-        needed = await ask.rows(db, ask.DEPLOYED, **bound)
-        return {row.id: EPOCH for row in needed}
+        needed = await ask.rows(db, ask.REMEDYING, repository=bound["repository"])
+        return {row.service_id: EPOCH for row in needed}
     starts = {row.service_id: row.start for row in await ask.rows(db, ask.NEEDED, **bound)}
     for row in matching:
         if row.service_id in starts:

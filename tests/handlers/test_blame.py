@@ -266,6 +266,16 @@ def test_a_remedy_after_the_incident_was_over_does_not_tell() -> None:
     assert result.failed == {"D1": ("rollback", 100), "D2": ("incident", 60)}
 
 
+def test_a_remedy_before_the_incident_does_not_tell() -> None:
+    deployments = (
+        Deploy("D1", "v1", "10:00"),
+        Deploy("D2", "v2", "10:30"),
+        Deploy("D3", "v0", "10:50", "rollback"),
+    )
+    result = judged(deployments, [Trouble("I", "11:00", "11:30")])
+    assert result.blamed("I") == [("D2", "window")]
+
+
 def test_the_last_of_several_remedies_ended_the_incident() -> None:
     deployments = (
         Deploy("D1", "v1", "10:00"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.remedies import Brought
+from handlers.remedies import Brought, remedies
 from tests.handlers.blame_words import Deploy, judged
 
 HOTFIX = Brought(None, "hotfix: mend", corrective=True)
@@ -133,6 +133,7 @@ def test_a_revert_of_what_the_baseline_holds_failed_nothing() -> None:
         Deploy("D2", "v2", "10:00", "rollforward", (revert('Revert "Begin"'),), service="other"),
     )
     assert judged(deployments).failed == {}
+    assert remedies([each.shipped for each in deployments]) == []
 
 
 @pytest.mark.parametrize(
