@@ -186,7 +186,7 @@ def test_a_deployment_is_linked_in_two_clicks(page: Page, fresh: str) -> None:
     row.locator("summary").click()
     row.get_by_role("button", name=re.compile("^Link")).first.click()
     expect(page.get_by_role("status").first).to_contain_text("Linked by hand")
-    expect(row.locator(".blame")).to_contain_text("linked by hand by ada")
+    expect(row.locator(".blame")).to_contain_text("Linked by hand by ada")
     row.get_by_role("button", name=re.compile("^Unlink")).click()
     expect(row.locator(".blame")).to_contain_text("blames no deployment")
 
@@ -236,7 +236,7 @@ def test_without_script_incidents_are_read_and_linked(
     row = page.locator(f"#{fresh}")
     row.locator("summary").click()
     row.get_by_role("button", name=re.compile("^Link")).first.click()
-    expect(page.locator(f"#{fresh} .blame")).to_contain_text("linked by hand by ada")
+    expect(page.locator(f"#{fresh} .blame")).to_contain_text("Linked by hand by ada")
     context.close()
 
 

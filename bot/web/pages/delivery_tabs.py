@@ -144,7 +144,6 @@ async def stability(db: AsyncConnection, filters: Filters, now: datetime) -> dic
     )
     bins = await failing.failed_deployment_recovery_time_histogram(db, scope, window)
     return figures | {
-        "said": told,
         "restore": restore,
         "severities": stable.severities(restore),
         "failure_chart": stable.failure_chart(figures["failures"], failures, filters),

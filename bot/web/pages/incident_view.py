@@ -8,12 +8,6 @@ from bot.web import words
 from models.incident_screens import Row, Story
 from models.incidents import IncidentState
 
-EVIDENCE = {
-    "hand": "linked by hand",
-    "named": "named in its words",
-    "remedy": "what ended it took this back",
-    "window": "deployed shortly before",
-}
 SOURCES = {"slack": "Slack", "github": "GitHub", "linear": "Linear", "api": "the API"}
 FIELDS = {
     "repository_id": "repository",
@@ -88,15 +82,20 @@ def blames(derived: Sequence[Row], by_hand: Sequence[Row]) -> list[Blame]:
     said = {row["deployment_id"]: row for row in by_hand}
     known = {row["deployment_id"] for row in derived}
     told = [
-        Blame(row, row["reason"], row["evidence"])
+        Blame(row, by_whom(row) if row["evidence"] == "hand" else row["reason"], row["evidence"])
         for row in derived
         if row["deployment_id"] not in said or said[row["deployment_id"]]["linked"]
     ]
     return told + [
-        Blame(row, f"linked by {row['by']}", "hand", pending=True)
+        Blame(row, by_whom(row), "hand", pending=True)
         for row in by_hand
         if row["linked"] and row["deployment_id"] not in known
     ]
+
+
+def by_whom(row: Row) -> str:
+    """Say who linked a deployment, by the name they have now."""
+    return f"linked by hand by {row['by'] or 'somebody'}"
 
 
 def timeline(incident: Row, story: Story, by_hand: Sequence[Row]) -> list[Moment]:

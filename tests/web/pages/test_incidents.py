@@ -167,7 +167,7 @@ async def test_an_incident_says_its_state_its_place_and_what_it_blames(screens: 
     said = words(await shown(await screens.signed_in("viewer")))
     assert "investigating Outage number 1 INC-0000001 · for 6" in said
     assert "min · acme/api production · Slack #incidents sev2" in said
-    assert "acme/api 0000000 deployed shortly before" in said
+    assert "acme/api 0000000 Deployed 2 h before" in said
     assert "1 incident open" in said
 
 
@@ -291,11 +291,11 @@ async def test_a_link_by_hand_is_shown_at_once_with_who(screens: World) -> None:
     assert answer.status_code == 200
     said = words(answer.text)
     assert "Linked by hand: it stays so." in said
-    assert "linked by hand by manager" in said
+    assert "Linked by hand by manager" in said
     await browser.post(f"/incidents/{KEY}/link", data={"unlink": "github:d502"})
     said = words(await shown(browser, f"/incidents/{KEY}"))
     assert "was unlinked by manager" in said
-    assert "deployed shortly before" not in said
+    assert "Deployed 2 h before" not in said
 
 
 async def test_a_deployment_of_others_cannot_be_linked(screens: World) -> None:
