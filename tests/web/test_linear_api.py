@@ -232,6 +232,8 @@ async def test_teams_and_projects_are_mapped_to_repositories(world: World) -> No
     answer = await admin.put(path, json={"mappings": [{"linear_id": "linear:p1"}]})
     assert [each["kind"] for each in answer.json()["items"]] == ["team"]
     assert len(await world.rows("select 1 from audit_log where action = 'linear_mapped'")) == 2
+    (order,) = await world.rows("select name, key from jobs")
+    assert order == {"name": "read_incidents_again", "key": "read_incidents_again:github:1"}
 
 
 @pytest.mark.parametrize(

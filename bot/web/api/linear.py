@@ -14,6 +14,7 @@ from bot.web.consent import proven, written_down
 from bot.web.linear_connecting import connect, disconnect, installed, sync_job
 from bot.web.problems import Problem
 from models import linear_connections as connections
+from models.linear_mapping import keep_mappings
 from models.queue import queue
 
 COUNTS = text("""
@@ -217,21 +218,25 @@ async def linear_mappings(call: Call, query: Query) -> Mappings:
     answer=Mappings,
 )
 async def map_linear(call: Call, query: Query, body: WantedMappings) -> Mappings:
-    """Say in which repository the issues of a team or project are developed."""
+    """Say in which repository the issues of a team or project are developed.
+
+    Incidents that Linear told of are read anew by it.
+    """
     member = call.member
     home = member.organization_id
     async with call.engine.begin() as db:
         ids = [each.linear_id for each in body.mappings]
         known = await connections.known_places(db, home, ids)
+        wanted: dict[str, str | None] = {}
         for number, each in enumerate(body.mappings):
             if each.repo_id is None:
-                await connections.unmap(db, home, each.linear_id)
+                wanted[each.linear_id] = None
                 continue
             if each.linear_id not in known:
                 detail = f"There is no team or project {each.linear_id!r}: synchronise first."
                 raise invalid([{"field": f"mappings.{number}.linear_id", "detail": detail}])
-            repository = await repository_named(db, member, each.repo_id)
-            await connections.map_to(db, home, each.linear_id, repository, member.user_id)
+            wanted[each.linear_id] = await repository_named(db, member, each.repo_id)
+        await keep_mappings(db, home, wanted, member.user_id)
         said = ", ".join(f"{each.linear_id} → {each.repo_id}" for each in body.mappings)
         await written_down(db, member, "linear_mapped", said[:2000])
     return await linear_mappings(call, query)

@@ -19,6 +19,7 @@ from bot.web.pages.render import page
 from bot.web.problems import Problem
 from handlers.events import Job
 from handlers.incident_trials import Trial, trial
+from models import linear_mapping
 from models.errors import Refused
 from models.incident_configuring import keep_places, keep_settings
 from models.incident_reading import Reading, incident_settings_of
@@ -31,6 +32,7 @@ SAVED = {
     "incidents": "Kept. Incidents are read anew by it.",
     "channels": "Kept. Incidents are read anew by it.",
     "people": "Kept.",
+    "linear": "Kept. Incidents from Linear are read anew by it.",
     "connected": "It is connected, and is being read.",
     "checked": "It is being asked for what we do not know.",
 }
@@ -52,7 +54,7 @@ async def settings(request: Request) -> Response:
 
 async def screen(request: Request, **changed: Any) -> Response:
     """Answer with the screen; `changed` is what a form that was not kept says instead."""
-    wrong = changed.get("errors") or changed.get("place_errors")
+    wrong = any(changed.get(name) for name in ("errors", "place_errors", "linear_errors"))
     told = await sections(request) | changed
     return page(
         request,
@@ -73,6 +75,7 @@ async def sections(request: Request) -> dict[str, Any]:
         reading = await incident_settings_of(db, home)
         known = await repositories(db, home)
         chosen = await privacy.setting_of(db, home)
+        places = await linear_mapping.places(db, home)
     return {
         "connectors": await sources.connectors(request),
         "lists": forms.LISTS,
@@ -81,6 +84,9 @@ async def sections(request: Request) -> dict[str, Any]:
         "errors": {},
         "channel_rows": [vars(place) for place in reading.places],
         "place_errors": {},
+        "linear_places": places,
+        "linear_said": {place["id"]: place["repository_id"] or "" for place in places},
+        "linear_errors": {},
         "known": known,
         "privacy": PRIVACY,
         "chosen": chosen,
@@ -138,6 +144,22 @@ async def save_channels(request: Request, form: FormData) -> dict[str, Any] | No
         detail = ", ".join(place.channel for place in draft.read["places"])
         await noted(db, request, "map_channels", detail)
     await tell(request, "incident")
+    return None
+
+
+async def save_linear(request: Request, form: FormData) -> dict[str, Any] | None:
+    """Keep in which repository the issues of Linear's teams and projects are developed."""
+    member: Member = request.state.member
+    home = member.organization_id
+    async with engine(request).begin() as db:
+        known = await repositories(db, home)
+        draft = forms.mappings(form, await linear_mapping.places(db, home), dict(known.names))
+        if draft.errors:
+            return {"linear_said": draft.said, "linear_errors": draft.errors}
+        if wanted := draft.read["wanted"]:
+            await linear_mapping.keep_mappings(db, home, wanted, member.user_id)
+            detail = ", ".join(f"{key} → {said or 'nowhere'}" for key, said in wanted.items())
+            await noted(db, request, "linear_mapped", detail)
     return None
 
 
@@ -206,6 +228,7 @@ def routes() -> list[Route]:
         Route("/settings", settings, name="settings"),
         Route("/settings/incidents", action(save_incidents, "incidents"), methods=["POST"]),
         Route("/settings/channels", action(save_channels, "channels"), methods=["POST"]),
+        Route("/settings/linear", action(save_linear, "linear"), methods=["POST"]),
         Route("/settings/people", action(save_people, "people"), methods=["POST"]),
         Route("/settings/connect/{source}", connect, methods=["POST"]),
         Route("/settings/check/{source}", check, methods=["POST"]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from sqlalchemy import RowMapping
 from starlette.datastructures import FormData
 
 from models.errors import Refused
@@ -177,6 +178,25 @@ def places(form: FormData, known: dict[str, str]) -> Draft:
     draft.read["rows"] = [dict(zip(columns, row, strict=True)) for row in zip(*said, strict=False)]
     if len({row.channel for row in rows}) < len(rows):
         draft.errors["places"] = "A channel stands there twice."
+    return draft
+
+
+def mappings(form: FormData, known: Sequence[RowMapping], named: dict[str, str]) -> Draft:
+    """Read which repository each of Linear's teams and projects is mapped to.
+
+    `wanted` has only what differs from what is kept; None there means nowhere.
+    """
+    kept = {place["id"]: place["repository_id"] or "" for place in known}
+    sent = {name: str(value) for name, value in form.multi_items() if name.startswith("linear:")}
+    draft = Draft({name: sent.get(name, kept[name]) for name in kept})
+    draft.read["wanted"] = {
+        name: said or None for name, said in sent.items() if said != kept.get(name)
+    }
+    for name, said in draft.read["wanted"].items():
+        if name not in kept:
+            draft.errors[name] = f"There is no team or project {name[:60]!r} in Linear."
+        elif said and said not in named:
+            draft.errors[name] = f"There is no repository {said[:40]!r}."
     return draft
 
 

@@ -10,15 +10,18 @@ from pydantic import SecretStr
 from starlette.datastructures import FormData
 
 from bot.web.pages import settings, settings_forms
+from models import LinearProject, LinearTeam
 from models.incident_reading import Reading, incident_settings_of
+from models.store import remember
 from tests.fakes.slack import fake_slack
-from tests.web.conftest import World
+from tests.web.conftest import AT, World
 from tests.web.pages.screens import with_screens
 
 USUAL = settings_forms.shown(Reading())
 FORMS: dict[str, dict[str, Any]] = {
     "/settings/incidents": USUAL | {"do": "save"},
     "/settings/channels": {"channel": ["incidents"], "environment": ["staging"]},
+    "/settings/linear": {"linear:t1": "github:10"},
     "/settings/people": {"per_person": "team"},
     "/settings/check/slack": {},
     "/settings/connect/slack": {"token": "xoxb-1"},
@@ -76,6 +79,34 @@ async def test_forms_of_other_websites_are_refused(screens: World, path: str) ->
 def test_every_form_is_tried() -> None:
     patterns = {route.path for route in settings.routes()} - {"/settings"}
     assert {path.replace("slack", "{source}") for path in FORMS} == patterns
+
+
+async def with_linear(world: World) -> httpx.AsyncClient:
+    """Let acme have a team and three projects in Linear, globex a team; open an admin's browser."""
+    ours: dict[str, Any] = {"organization_id": "github:1", "changed_at": AT}
+    async with world.engine.begin() as db:
+        await remember(
+            db,
+            [
+                LinearTeam(id="linear:t1", key="ENG", name="<b>Engineering", **ours),
+                LinearProject(id="linear:p1", name="Billing", state="started", **ours),
+                LinearProject(id="linear:p2", name="Long ago", state="completed", **ours),
+                LinearProject(id="linear:p3", name="Gone", deleted=True, **ours),
+                LinearTeam(
+                    id="linear:t2",
+                    key="GLO",
+                    name="Theirs",
+                    **ours | {"organization_id": "github:2"},
+                ),
+            ],
+        )
+    return await world.signed_in("admin")
+
+
+async def mapped(world: World) -> dict[str, str]:
+    """Return what is mapped to which repository."""
+    rows = await world.rows("select linear_id, repository_id from linear_mappings")
+    return {row["linear_id"]: row["repository_id"] for row in rows}
 
 
 async def test_connectors_say_what_is_missing_and_where_to_go(screens: World) -> None:
@@ -234,6 +265,60 @@ async def test_a_wrong_row_is_said(screens: World, row: dict[str, list[str]], sa
     assert answer.status_code == 422
     assert says in words(answer.text)
     assert await screens.rows("select * from incident_channels") == []
+
+
+async def test_teams_and_projects_of_linear_are_mapped(screens: World) -> None:
+    browser = await with_linear(screens)
+    markup = await shown(browser)
+    assert re.findall(r'<select name="(linear:\w+)"', markup) == ["linear:t1", "linear:p1"]
+    assert "&lt;b&gt;Engineering" in markup
+    sent = {"linear:t1": "github:10", "linear:p1": ""}
+    answer = await browser.post("/settings/linear", data=sent)
+    assert answer.headers["location"] == "/settings?saved=linear#linear"
+    assert await mapped(screens) == {"linear:t1": "github:10"}
+    orders = {row["name"] for row in await screens.rows("select name from jobs")}
+    assert orders == {"read_incidents_again"}
+    (log,) = await screens.rows("select detail from audit_log where action = 'linear_mapped'")
+    assert log == {"detail": "linear:t1 → github:10"}
+    assert '<option value="github:10" selected>acme/api' in await shown(browser)
+    await browser.post("/settings/linear", data=sent | {"linear:t1": ""})
+    assert await mapped(screens) == {}
+
+
+async def test_what_is_not_changed_keeps_who_mapped_it(screens: World) -> None:
+    browser = await with_linear(screens)
+    await screens.rows(
+        "insert into linear_mappings (organization_id, linear_id, repository_id, by)"
+        " values ('github:1', 'linear:t1', 'github:10', 'ben'),"
+        " ('github:1', 'linear:p2', 'github:99', 'x')"
+    )
+    markup = await shown(browser)
+    assert '<option value="github:99" selected>github:99, deleted' in markup
+    sent = {"linear:t1": "github:10", "linear:p1": "github:11", "linear:p2": "github:99"}
+    assert (await browser.post("/settings/linear", data=sent)).status_code == 303
+    rows = await screens.rows("select linear_id from linear_mappings where by in ('ben', 'x')")
+    assert {row["linear_id"] for row in rows} == {"linear:t1", "linear:p2"}
+    assert (await mapped(screens))["linear:p1"] == "github:11"
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        ({"linear:t1": "github:20"}, "There is no repository 'github:20'."),
+        ({"linear:t1": "x"}, "There is no repository 'x'."),
+        ({"linear:t2": "github:10"}, "There is no team or project 'linear:t2' in Linear."),
+        ({"linear:t1": "github:10", "linear:p1": "x"}, "There is no repository 'x'."),
+    ],
+)
+async def test_a_wrong_mapping_is_said_and_nothing_is_kept(
+    screens: World, sent: dict[str, str], says: str
+) -> None:
+    browser = await with_linear(screens)
+    answer = await browser.post("/settings/linear", data=sent)
+    assert answer.status_code == 422
+    assert says in words(answer.text)
+    assert await mapped(screens) == {}
+    assert await screens.rows("select 1 from jobs") == []
 
 
 async def test_who_may_see_people_is_kept(screens: World) -> None:
