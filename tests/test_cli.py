@@ -294,9 +294,9 @@ def test_an_empty_inbox_is_nothing_to_do(stored: Bot) -> None:
 def test_a_recording_is_replayed_and_counted(stored: Bot) -> None:
     said = stored("replay", "--file", RECORDED)
     assert said.code == 0
-    assert "102 decided: 1 ignored, 101 settled." in said.out
+    assert "109 decided: 1 ignored, 108 settled." in said.out
     again = stored("replay", "--file", RECORDED)
-    assert "102 had been delivered before and were decided again." in again.out
+    assert "109 had been delivered before and were decided again." in again.out
 
 
 @store
