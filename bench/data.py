@@ -15,6 +15,10 @@ class Size:
     deployments: int = 100_000
     changes: int = 300_000
     incidents: int = 10_000
+    issues: int = 60_000
+    waiting: int = 1_500
+    people: int = 400
+    teams: int = 20
     days: int = 730
 
 
@@ -116,7 +120,8 @@ CHANGES = (
     select repository_id || '/production/pr-' || n, :organization_id, repository_id,
            repository_id || '/production', 'production', service_deployment_id,
            'github:pr-' || n, 'github:pr-' || n, n, sha, 'Change number ' || n,
-           'author-' || n % 400, cohort, 'https://github.com/pull/' || n, 'compare', false, true,
+           'author-' || n % :people, cohort, 'https://github.com/pull/' || n, 'compare', false,
+           true,
            case when baseline then 'in the baseline: its first deployment was not seen' end,
            deployed_at - make_interval(secs => coding + pickup + review + deploy),
            deployed_at - make_interval(secs => pickup + review + deploy),
@@ -132,7 +137,7 @@ CHANGES = (
          author_login, cohort, base_ref, base_is_default, head_ref, head_sha, labels, opened_at,
          merged_at, closed_at, merge_commit_sha)
     select 'github:pr-' || n, :organization_id, deployed_at, 0, 0, repository_id, n,
-           'Change number ' || n, 'merged', false, 'author-' || n % 400, cohort, 'main', true,
+           'Change number ' || n, 'merged', false, 'author-' || n % :people, cohort, 'main', true,
            'change-' || n, sha, '{}', deployed_at - make_interval(secs => pickup + review + deploy),
            deployed_at - make_interval(secs => deploy),
            deployed_at - make_interval(secs => deploy), sha
@@ -191,10 +196,86 @@ INCIDENTS = (
     order by finished_at""",
 )
 
+# Pull requests that wait lately began; every fourth was reviewed, every tenth is a draft.
+DEVELOPMENT = (
+    """
+    insert into pull_requests
+        (id, organization_id, changed_at, rank, digest, repository_id, number, title, state, draft,
+         author_id, author_login, cohort, base_ref, base_is_default, head_ref, head_sha, labels,
+         opened_at)
+    select 'github:open-' || n, :organization_id, cast(:until as timestamptz), 0, 0,
+           'github:' || 1 + n % :repositories, 1000000 + n, 'Waiting change ' || n, 'open',
+           n % 10 = 0, 'github:author-' || n % :people, 'author-' || n % :people, 'people', 'main',
+           true, 'waiting-' || n, md5('waiting' || n), '{}',
+           cast(:until as timestamptz) - random() * interval '40 days'
+    from generate_series(1, :waiting) n""",
+    """
+    insert into reviews (id, organization_id, changed_at, rank, digest, repository_id,
+                         pull_request_id, author_id, author_login, cohort, state, submitted_at)
+    select 'github:review-' || id, organization_id, changed_at, 0, 0, repository_id, id,
+           'github:reviewer', 'reviewer', 'people', 'approved',
+           opened_at + random() * (cast(:until as timestamptz) - opened_at)
+    from pull_requests where state = 'open' and number % 4 = 0""",
+    """
+    insert into pull_request_times
+        (pull_request_id, organization_id, repository_id, author_login, account, cohort, state,
+         draft, first_commit_at, opened_at, ready_at, first_review_at, merged_at, closed_at,
+         answered_at)
+    select p.id, p.organization_id, p.repository_id, p.author_login,
+           'github:login:' || p.author_login, p.cohort, p.state, p.draft,
+           coalesce(c.first_commit_at, p.opened_at), p.opened_at,
+           case when not p.draft then p.opened_at end, coalesce(c.first_review_at, r.submitted_at),
+           p.merged_at, p.closed_at,
+           coalesce(c.first_review_at, r.submitted_at, p.merged_at, p.opened_at)
+    from pull_requests p left join deployment_changes c on c.pull_request_id = p.id
+    left join reviews r on r.pull_request_id = p.id
+    order by p.opened_at""",
+    """
+    insert into issue_times
+        (issue_id, organization_id, source, repository_id, account, author_login, cohort,
+         created_at, closed_at, canceled, linked, evidence, pull_request_id, merged_at, ended_at)
+    select 'github:issue-' || n, :organization_id, 'github', repository_id, account, author_login,
+           cohort, first_commit_at - random() * interval '20 days', merged_at, false, true,
+           'closes', pull_request_id, merged_at, merged_at
+    from (select *, row_number() over (order by md5(pull_request_id)) as n
+          from pull_request_times where state = 'merged') closing
+    where n <= :issues order by merged_at""",
+    """
+    insert into identities (id, organization_id, changed_at, rank, digest, source, account, name,
+                            email, bot)
+    select :organization_id || '/github:login:author-' || n, :organization_id, now(), 0, 0,
+           'github', 'github:login:author-' || n, 'Author ' || n, 'author-' || n || '@example.com',
+           false
+    from generate_series(0, :people - 1) n""",
+    """
+    insert into teams (id, organization_id, changed_at, rank, digest, source, name, slug, deleted)
+    select 'github:team:' || n, :organization_id, now(), 0, 0, 'github', 'Team ' || n, 'team-' || n,
+           false
+    from generate_series(0, :teams - 1) n""",
+    """
+    insert into team_members (id, organization_id, changed_at, rank, digest, team_id, login, member)
+    select 'github:team:' || n % :teams || '/author-' || n, :organization_id, now(), 0, 0,
+           'github:team:' || n % :teams, 'author-' || n, true
+    from generate_series(0, :people - 1) n""",
+    """
+    insert into team_repositories (id, organization_id, changed_at, rank, digest, team_id,
+                                   repository_id, owned)
+    select 'github:team:' || n % :teams || '/github:' || n, :organization_id, now(), 0, 0,
+           'github:team:' || n % :teams, 'github:' || n, true
+    from generate_series(1, :repositories) n""",
+    """
+    insert into deployed_services (id, organization_id, repository_id, full_name, service,
+                                   environment_class)
+    select id || '/production', organization_id, id, full_name, 'production', 'production'
+    from repositories on conflict do nothing""",
+)
+
 TABLES = (
     *("organizations", "repositories", "service_deployments", "deployments"),
-    *("deployment_statuses", "deployment_changes", "pull_requests"),
+    *("deployment_statuses", "deployment_changes", "pull_requests", "pull_request_times"),
     *("incidents", "incident_places", "incident_deployments", "failed_deployments"),
+    *("reviews", "issue_times", "identities", "teams", "team_members", "team_repositories"),
+    "deployed_services",
 )
 
 
@@ -206,7 +287,7 @@ async def fill(
 ) -> None:
     """Make the data in the transaction of `db`, the newest of it at `until`. Then `settle` it."""
     bound = {"organization_id": organization_id, "until": until, **vars(size)}
-    made = (ATTEMPTS, BROUGHT, *DEPLOYMENTS, *CHANGES, BROKEN, *INCIDENTS)
+    made = (ATTEMPTS, BROUGHT, *DEPLOYMENTS, *CHANGES, BROKEN, *INCIDENTS, *DEVELOPMENT)
     for statement in (*ORGANIZATION, *made):
         await db.execute(text(statement), bound)
 
