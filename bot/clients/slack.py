@@ -5,6 +5,7 @@ A Slack is opened for one piece of work; its token is in no error, log or addres
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ MOST_PAGES = 1000
 LONGEST_PAUSE_SECONDS = 60
 LONGEST_LIMIT = timedelta(hours=1)
 PUBLIC_URL = "https://slack.com"
+ADDRESS = re.compile(r"https?://[a-zA-Z0-9.:-]+(?:[/?][!-~]*)?")
+SLACK_HOST = re.compile(r"(?:[a-z0-9-]+\.)*slack\.com(?::443)?")
 
 MEANINGS = {
     "account_inactive": "the token's user or workspace is gone: connect Slack again",
@@ -309,16 +312,12 @@ async def respond(url: str, body: Mapping[str, Any], *, api_url: str = PUBLIC_UR
 
 def of_slack(url: str, api_url: str) -> bool:
     """Tell whether an address is one of Slack's: https, or where Slack's API is said to be."""
-    try:
-        asked, known = urlsplit(url), urlsplit(api_url)
-        host, port = asked.hostname or "", asked.port
-    except ValueError:
+    if not ADDRESS.fullmatch(url):
         return False
-    if asked.username or asked.password:
-        return False
+    asked, known = urlsplit(url), urlsplit(api_url)
     if (asked.scheme, asked.netloc) == (known.scheme, known.netloc):
         return True
-    return asked.scheme == "https" and port in (None, 443) and f".{host}".endswith(".slack.com")
+    return asked.scheme == "https" and bool(SLACK_HOST.fullmatch(asked.netloc.lower()))
 
 
 async def sent(
