@@ -50,7 +50,7 @@ def message_told(event: MessageEvent) -> Iterator[Decision]:
     at = event.at(said.event_ts or said.ts)
     row = message_row(event.key(said.channel), message, at, rank)
     yield row
-    yield follow(row.id)
+    yield follow(row.thread_id)
 
 
 @slack.on("reaction_added", "reaction_removed")

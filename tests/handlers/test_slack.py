@@ -97,6 +97,15 @@ def test_an_edited_reply_stays_in_its_thread_whatever_the_edit_leaves_out():
     assert row("message", body).thread_id == ROOT
 
 
+def test_a_storm_of_replies_is_one_order():
+    body = recorded("message", 1, subtype="message_changed")
+    keys = set()
+    for number in range(1000):
+        body["event"]["message"]["ts"] = ts(200, number)
+        keys |= {job.key for job in decided("message", body).jobs}
+    assert keys == {f"follow_incident:{ROOT}"}
+
+
 def test_an_alarm_says_what_its_attachment_and_blocks_say():
     grafana = row("message", recorded("message", bot_id="B0GRAFANA"))
     assert grafana.author_name == "Grafana"
