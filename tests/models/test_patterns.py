@@ -5,7 +5,7 @@ import time
 import pytest
 
 from models.errors import Refused
-from models.patterns import LONGEST_LINE, checked, compiled, found, lines
+from models.patterns import LONGEST_LINE, check_together, checked, compiled, found, lines
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_words_are_whole_and_expressions_stand_between_slashes(pattern, text, ma
         *("/(a+)+b/", "/(a|a)*b/", "/(a*){,99}/", "/(a?){9}/", "/a**/", "/a{2}{3}/", "/a*+/"),
         *("/.*.*x/", "/a+b+/", "/a{0,60}b{0,60}/", "/(?:a?b?c?d?e?f?g?h?i?j?k?l?)/"),
         *("/(?=a)b/", "/(?i)a/", "/(?P<n>a)/", r"/(a)\1/", r"/\A/", "/a{101}/", "/a{5000,}/"),
+        *("/" + "a?" * 11 + "a{100}b/", "/.*a{100}x/", "/.*" + "a" * 30 + "/"),
+        "/" + "(a|)" * 11 + "x/",
         *("/(a/", "/a)/", "/*a/", "/[[a]/", "/[a--b]/", "/[a/", "/a{,3}/", "/[z-a]/"),
     ],
 )
@@ -58,3 +60,9 @@ def test_the_worst_that_is_taken_reads_the_longest_text_in_half_a_second(pattern
         assert len(line) == LONGEST_LINE
         list(found([checked(pattern)], line))
     assert time.process_time() - started < 0.5
+
+
+def test_many_that_are_taken_alone_are_refused_together():
+    check_together(["outage", *["/incident #[0-9]+ (?:is )?open/"] * 2, *["/sev-?[12]/"] * 100])
+    with pytest.raises(Refused):
+        check_together(["/.*[ab]?x/"] * 20)

@@ -16,7 +16,7 @@ from handlers.incident_trials import Trial, trial
 from models.errors import Refused
 from models.incident_configuring import keep_places, keep_settings
 from models.incident_reading import ChannelPlace, Reading, incident_settings_of, merged
-from models.patterns import checked
+from models.patterns import check_together, checked
 from models.queue import queue
 
 MOST = 100
@@ -68,6 +68,18 @@ class SentSettings(Strict):
     alert_bots: Patterns
     labels: Names
     severities: Annotated[dict[Severity, Listed], Field(default_factory=dict)]
+
+    @model_validator(mode="after")
+    def not_too_long_together(self) -> "SentSettings":
+        """Every message is read by all of the patterns."""
+        severe = [each for words in self.severities.values() for each in words]
+        try:
+            check_together(
+                [*self.start_patterns, *self.resolve_patterns, *self.alert_bots, *severe]
+            )
+        except Refused as refused:
+            raise ValueError(f"start_patterns: {refused}") from refused
+        return self
 
 
 class IncidentSettings(BaseModel):

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData
 from models.errors import Refused
 from models.incident_reading import SEVERITY_WORDS, ChannelPlace, Reading
 from models.incidents import SEVERITIES
-from models.patterns import checked
+from models.patterns import check_together, checked
 
 MOST_LINES, LONGEST_FIELD, LONGEST_HOURS = 200, 20_000, 24 * 90
 CHANNEL = re.compile(r"[\w*?\[\]!.-]{1,80}")
@@ -58,6 +58,9 @@ LISTS: dict[str, tuple[str, str, Read]] = {
 }
 """The lists of the form by column: title, hint, and how an entry is read."""
 
+PATTERNS = ("start_patterns", "resolve_patterns", "alert_bots", *SEVERITIES)
+"""The fields whose entries every message is read by."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -86,6 +89,10 @@ def incidents(form: FormData) -> Draft:
         attempt(draft, name, by_comma)
     attempt(draft, "window_hours", hours)
     attempt(draft, "windows", windows)
+    try:
+        check_together(each for name in PATTERNS for each in draft.read.get(name, ()))
+    except Refused as error:
+        draft.errors.setdefault("start_patterns", str(error))
     return draft
 
 
