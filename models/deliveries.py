@@ -122,11 +122,12 @@ class QueuedJob(SQLModel, table=True):
 
 
 WAS_DELIVERED = sql("""
-    select exists (select from deliveries where source = :source and delivery_id = :delivery)
+    select exists (select from deliveries
+                    where source = :source and delivery_id = :delivery and event = :event)
 """)
 
 
-async def was_delivered(db: AsyncConnection, source: str, delivery_id: str) -> bool:
-    """Tell whether a delivery with this id was kept before."""
-    bound = {"source": source, "delivery": delivery_id}
+async def was_delivered(db: AsyncConnection, source: str, delivery_id: str, event: str) -> bool:
+    """Tell whether a delivery with this id, of this event, was kept before."""
+    bound = {"source": source, "delivery": delivery_id, "event": event}
     return bool(await db.scalar(WAS_DELIVERED, bound))

@@ -101,6 +101,13 @@ async def test_a_known_delivery_may_come_again_for_seven_hours(
     assert len(await kept(rig)) == 1
 
 
+async def test_what_is_not_signed_lets_nothing_old_in_again(rig: Rig) -> None:
+    await posted(rig, about("ENG-12"), delivery_id="d1")
+    as_other = {"delivery_id": "d1", "event": "Comment", "age_seconds": HOUR}
+    assert (await posted(rig, about("ENG-12"), **as_other)).status_code == 401
+    assert len(await kept(rig)) == 1
+
+
 @pytest.mark.parametrize("body", [
     b"", b"[]", b"{", b'{"type": "Issue"}', b'{"webhookTimestamp": "1788220800000"}',
     b'{"webhookTimestamp": true}', b'{"webhookTimestamp": 1e300}', b'{"webhookTimestamp": -5}',

@@ -152,10 +152,10 @@ def assemble(parts: Parts) -> Application:
 def linear(parts: Parts) -> ASGIApp:
     """Return Linear's address."""
 
-    async def known(delivery_id: str) -> bool:
+    async def known(delivery_id: str, event: str) -> bool:
         """Tell whether a delivery was kept before."""
         async with parts.engine.connect() as db:
-            return await was_delivered(db, "linear", delivery_id)
+            return await was_delivered(db, "linear", delivery_id, event)
 
     settings = parts.settings
     secret = settings.linear_webhook_secret.get_secret_value()

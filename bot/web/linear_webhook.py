@@ -46,11 +46,14 @@ STALE = Answer(
 
 @dataclass
 class LinearWebhook:
-    """`POST /webhooks/linear`. `known` tells whether a delivery of this id was kept before."""
+    """`POST /webhooks/linear`. `known` tells whether a delivery was kept, by its id and event.
+
+    Neither is signed: what is not of this minute is taken for nothing but a delivery sent again.
+    """
 
     inbox: Inbox
     secret: str
-    known: Callable[[str], Awaitable[bool]]
+    known: Callable[[str, str], Awaitable[bool]]
     public_url: str
     reading: Reading = field(default_factory=Reading)
 
@@ -81,12 +84,12 @@ class LinearWebhook:
                 return Answer(400, {"title": f"The header {name.decode()} is missing or malformed"})
         try:
             async with asyncio.timeout(KEEP_SECONDS):
-                refusal = await self.refused(headers[b"linear-delivery"].decode(), body)
+                refusal = await self.refused(headers, body)
                 return refusal or self.said(headers, await self.kept(headers, body))
         except (TimeoutError, SQLAlchemyError, OSError):
             return NOT_STORED
 
-    async def refused(self, delivery_id: str, body: bytes) -> Answer | None:
+    async def refused(self, headers: dict[bytes, bytes], body: bytes) -> Answer | None:
         """Say why a body is too old to be believed; None for a fresh one, or one sent again."""
         at = sent_at(body)
         if at is None:
@@ -94,7 +97,9 @@ class LinearWebhook:
         away = abs(time.time() - at)
         if away <= NEW_SECONDS:
             return None
-        if away <= AGAIN_SECONDS and await self.known(delivery_id):
+        names = (b"linear-delivery", b"linear-event")
+        delivery_id, event = (headers[name].decode() for name in names)
+        if away <= AGAIN_SECONDS and await self.known(delivery_id, event):
             return None
         log.warning("linear_delivery_stale", delivery=delivery_id, seconds=round(away))
         return STALE
