@@ -89,6 +89,8 @@ class ServiceDeployment(SQLModel, table=True):
         Index("service_deployments_service", "service_id", "finished_at"),
         Index("service_deployments_attempt", "deployment_id"),
         Index("service_deployments_sha", "sha"),
+        Index("service_deployments_environment", "organization_id", "environment"),
+        Index("service_deployments_kind", "id", postgresql_include=["kind", "counted"]),
     )
 
     id: str = text(primary_key=True)

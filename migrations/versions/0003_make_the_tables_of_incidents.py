@@ -834,9 +834,24 @@ def upgrade() -> None:
         unique=False,
         postgresql_include=["id", "repository_id", "state", "kind", "counted", "cohorts"],
     )
+    op.create_index(
+        "service_deployments_environment",
+        "service_deployments",
+        ["organization_id", "environment"],
+        unique=False,
+    )
+    op.create_index(
+        "service_deployments_kind",
+        "service_deployments",
+        ["id"],
+        unique=False,
+        postgresql_include=["kind", "counted"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("service_deployments_kind", table_name="service_deployments")
+    op.drop_index("service_deployments_environment", table_name="service_deployments")
     op.drop_index("service_deployments_organization", table_name="service_deployments")
     op.create_index(
         "service_deployments_organization",

@@ -20,9 +20,17 @@ REPOSITORIES = text("""
      where organization_id = :organization_id and deleted_at is null order by full_name
 """)
 
+# From one name to the next in their index: there are few among very many deployments.
 ENVIRONMENTS = text("""
-    select distinct environment from service_deployments
-     where organization_id = :organization_id order by environment
+    with recursive known as (
+        (select environment from service_deployments
+          where organization_id = :organization_id order by environment limit 1)
+        union all
+        select (select d.environment from service_deployments d
+                 where d.organization_id = :organization_id and d.environment > known.environment
+                 order by d.environment limit 1)
+          from known where known.environment is not null)
+    select environment from known where environment is not null order by environment
 """)
 
 TEAMS = text("""
