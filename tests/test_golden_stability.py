@@ -1,20 +1,22 @@
 """GOLDEN.md's failures, recovery, restoring and rework: signed deliveries, asked through the API.
 
-Each case with an incident is told twice: by an issue labelled `incident`, and by a message in Slack
-that a reaction resolves.
+Each case with an incident is told by every source: an issue of GitHub labelled `incident`, a
+message in Slack that a reaction resolves, an issue of Linear, and a report over the API.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import time_machine
+from pydantic import SecretStr
 
+from bot.settings import Settings
 from bot.web.tokens import access_token
-from tests.rig import Rig
-from tests.story import PERSON, Story, at, iso
+from tests.happenings import SOURCES, Happening, connected
+from tests.linear_posts import LINEAR_SECRET
+from tests.rig import Rig, rig_of
+from tests.story import Story, at
 from tests.test_golden import dora, kinds, main_is_seen, rollback_story, told
 
 __all__ = ["main_is_seen"]
@@ -25,76 +27,15 @@ MINUTE, HOUR = 60, 3600
 Ending = tuple[str, str | None]
 
 
-@dataclass
-class Happening:
-    """Incidents as one source tells of them: a name, and the words that each began with."""
-
-    source: str
-    words: dict[str, str] = field(default_factory=dict)
-
-    async def began(self, rig: Rig, name: str, when: datetime, words: str) -> None:
-        """Tell that an incident began."""
-        self.words[name] = words
-        if self.source == "slack":
-            said = {"type": "message", "channel": "C1", "channel_type": "channel", "user": "U1"}
-            ts = stamp(when)
-            await slack(rig, {**said, "text": f"outage: {words}", "ts": ts, "event_ts": ts})
-        else:
-            await github(rig, self.issue(name, when, when, None))
-
-    async def ended(self, rig: Rig, name: str, began: datetime, when: datetime) -> None:
-        """Tell that it was resolved."""
-        if self.source == "slack":
-            item = {"type": "message", "channel": "C1", "ts": stamp(began)}
-            told = {"user": "U2", "reaction": "white_check_mark", "item_user": "U1", "item": item}
-            await slack(rig, {"type": "reaction_added", **told, "event_ts": stamp(when)})
-        else:
-            await github(rig, self.issue(name, began, when, when))
-
-    def issue(
-        self, name: str, began: datetime, when: datetime, closed: datetime | None
-    ) -> dict[str, Any]:
-        """Return what GitHub sends of the issue that an incident is."""
-        number = 800 + list(self.words).index(name)
-        described = {
-            "id": 9_000_000 + number,
-            "number": number,
-            "title": "It is down",
-            "body": self.words[name],
-            "state": "closed" if closed else "open",
-            "state_reason": "completed" if closed else None,
-            "user": PERSON,
-            "labels": [{"name": "incident"}],
-            "created_at": iso(began),
-            "updated_at": iso(when),
-            "closed_at": iso(closed) if closed else None,
-            "html_url": f"https://github.com/acme/api/issues/{number}",
-        }
-        return {"action": "closed" if closed else "opened", "issue": described}
+@pytest.fixture
+async def rig(settings: Settings, clean: None, clean_redis: str) -> AsyncIterator[Rig]:
+    """The app, with Linear's signing secret."""
+    told = settings.model_copy(update={"linear_webhook_secret": SecretStr(LINEAR_SECRET)})
+    async with rig_of(told) as opened:
+        yield opened
 
 
-def stamp(when: datetime) -> str:
-    """Return Slack's id of a message of that time."""
-    return f"{when.timestamp():.0f}.000000"
-
-
-async def slack(rig: Rig, event: dict[str, Any]) -> None:
-    """Deliver an event as Slack signs it."""
-    answer = await rig.deliver_slack(event)
-    assert answer.status_code == 200, answer.text
-
-
-async def github(rig: Rig, payload: dict[str, Any]) -> None:
-    """Deliver an event of issues as GitHub signs it."""
-    story = Story()
-    story.deliveries.clear()
-    story.tell("issues", datetime.fromisoformat(payload["issue"]["updated_at"]), **payload)
-    ((event, body),) = story.deliveries
-    answer = await rig.deliver(event, body)
-    assert answer.status_code == 202, answer.text
-
-
-@pytest.fixture(params=["github", "slack"])
+@pytest.fixture(params=SOURCES)
 def happening(request: pytest.FixtureRequest) -> Happening:
     """Incidents from each source."""
     return Happening(str(request.param))
@@ -104,9 +45,7 @@ async def happened(
     rig: Rig, story: Story, happening: Happening, *incidents: tuple[str, Ending, str]
 ) -> None:
     """Deliver a story and its incidents: a name, its beginning and end, and its words."""
-    await rig.connect_slack()
-    opened = {"id": "C1", "name": "incidents", "created": 1}
-    await slack(rig, {"type": "channel_created", "channel": opened, "event_ts": "1000000000.0001"})
+    await connected(rig)
     for name, (began, ended), words in incidents:
         await happening.began(rig, name, at(began), words)
         if ended:
@@ -289,9 +228,9 @@ async def test_g12_an_open_incident_has_an_age_and_no_recovery(
     recovery = body["failed_deployment_recovery_time"]
     assert (recovery["oldest_open_seconds"], recovery["level"]) == (8 * HOUR, None)
     assert "1 still open" in recovery["reason"]
+    await signed_in_again(rig)
     await happening.ended(rig, "I", at("09-01 10:30"), at("09-01 20:00"))
     await rig.settle()
-    await signed_in_again(rig)
     after = numbers(await dora(rig, "09-01", "09-30"))
     assert after["recovery"] == (600, 1, 0)
     assert after["restore"] == (570, 1, 0)
