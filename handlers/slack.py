@@ -238,7 +238,7 @@ def identity_row(organization_id: str, team_id: str, user: User, at: datetime) -
         source="slack",
         account=account,
         name=profile.real_name or profile.display_name or user.name,
-        email=(profile.email or "").strip().lower() or None,
+        email=user.email,
         bot=bool(user.is_bot) or user.id == "USLACKBOT",
     )
 

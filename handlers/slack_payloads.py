@@ -235,13 +235,25 @@ class UserProfile(BaseModel):
 
 
 class User(BaseModel):
-    """Somebody of a workspace. `updated` is when they last changed, in seconds."""
+    """Somebody of a workspace. `updated` is when they last changed, in seconds.
+
+    `is_stranger`: they are of another workspace, whose admins may write what they like of them.
+    """
 
     id: Name
     name: Text | None = None
     is_bot: bool | None = None
+    is_stranger: bool | None = None
+    is_email_confirmed: bool | None = None
     updated: Seconds | None = None
     profile: UserProfile = UserProfile()
+
+    @property
+    def email(self) -> str | None:
+        """Their address in lower case, where the workspace itself vouches for it."""
+        if self.is_stranger or self.is_email_confirmed is False:
+            return None
+        return (self.profile.email or "").strip().lower() or None
 
 
 class Seen(BaseModel):

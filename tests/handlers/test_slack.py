@@ -152,6 +152,14 @@ def test_our_own_app_is_known_without_its_user_too():
     assert decided("message", body).rows
 
 
+@pytest.mark.parametrize("told", [{"is_stranger": True}, {"is_email_confirmed": False}])
+def test_an_address_that_the_workspace_does_not_vouch_for_is_nobodys(told):
+    body = recorded("user_change")
+    assert row("user_change", body).email == "ada@example.org"
+    body["event"]["user"] |= told
+    assert row("user_change", body).email is None
+
+
 def test_a_reaction_is_remembered_fetched_and_judged_without_its_skin_tone():
     body = recorded("reaction_added", 2)
     assert said("reaction_added", body) == [
