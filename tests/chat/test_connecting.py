@@ -128,6 +128,18 @@ async def test_nothing_is_tied_where_slack_does_not_say_whose_account_it_is(
     assert await tied(chat) == []
 
 
+async def test_a_link_that_was_passed_on_ties_nobody_elses_account(
+    chat: Chat, viewer: httpx.AsyncClient
+) -> None:
+    token = await link(chat, "admin")
+    assert (await viewer.get(PATH, params={"token": token})).status_code == 403
+    assert (await viewer.post(PATH, data={"token": token}, headers=HERE)).status_code == 403
+    assert await tied(chat) == []
+    async with await browser(chat, "admin") as own:
+        assert (await own.post(PATH, data={"token": token}, headers=HERE)).status_code == 200
+    assert [row["user_id"] for row in await tied(chat)] == [chat.users["admin"]]
+
+
 async def test_who_is_not_signed_in_signs_in_first(chat: Chat) -> None:
     token = await link(chat)
     answer = await chat.rig.client.get(PATH, params={"token": token})
