@@ -67,6 +67,11 @@ class Persons:
         """Whose each account is."""
         return {each.account: person for person in self.people for each in person.accounts}
 
+    @property
+    def identities(self) -> frozenset[str]:
+        """The ids of everybody's accounts."""
+        return frozenset(each.id for person in self.people for each in person.accounts)
+
     def accounts_of(self, accounts: Iterable[str]) -> frozenset[str]:
         """Return some accounts with all others of the same persons."""
         known, told = self.by_account, frozenset(accounts)

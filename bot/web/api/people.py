@@ -1,27 +1,24 @@
 """Teams, persons and their accounts, and who may see figures of single people."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
-from uuid import uuid4
 
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.web import teams as by_hand
 from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
-from bot.web.api.listing import repository_named, team_named
+from bot.web.api.listing import repository_named
+from bot.web.consent import written_down
 from bot.web.problems import Problem
 from handlers.github.payloads import sync_teams
-from models import Team, TeamMember, TeamRepository
 from models import persons as who
 from models import teams as known
-from models.columns import Fact
 from models.metrics import privacy
 from models.queue import queue
-from models.store import remember
-from models.users import audit
 
-Name = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=100)]
-Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$")]
+LONGEST = by_hand.LONGEST_NAME
+Name = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=LONGEST)]
+Login = Annotated[str, StringConstraints(pattern=by_hand.LOGIN)]
 
 
 class NewTeam(Strict):
@@ -108,12 +105,8 @@ async def teams(call: Call, query: Query) -> Teams:
 @endpoint("POST", "/teams", roles=("manager",), query=Query, body=NewTeam, answer=KnownTeam)
 async def make_team(call: Call, query: Query, sent: NewTeam) -> KnownTeam:
     """Make a team by hand; GitHub's own come with the app's events."""
-    key = f"hand:{uuid4().hex}"
-    slug = "-".join(sent.name.lower().split())
-    made: list[Fact] = [Team(id=key, source="hand", name=sent.name, slug=slug)]
-    made += [member(key, login) for login in sent.members]
     async with call.engine.begin() as db:
-        await written(db, call, "make_team", key, *made)
+        key = await by_hand.make(db, call.member, sent.name, sent.members)
         return await team_of(db, call, key)
 
 
@@ -139,11 +132,8 @@ async def sync(call: Call, query: Query) -> Synced:
 async def change_team(call: Call, query: Query, sent: NewTeam) -> KnownTeam:
     """Name a team made by hand anew; the members sent are added to those it has."""
     async with call.engine.begin() as db:
-        key = await made_by_hand(db, call)
-        slug = "-".join(sent.name.lower().split())
-        changed: list[Fact] = [Team(id=key, source="hand", name=sent.name, slug=slug)]
-        changed += [member(key, login) for login in sent.members]
-        await written(db, call, "change_team", key, *changed)
+        key = call.path["team_id"]
+        await by_hand.rename(db, call.member, key, sent.name, sent.members)
         return await team_of(db, call, key)
 
 
@@ -151,10 +141,7 @@ async def change_team(call: Call, query: Query, sent: NewTeam) -> KnownTeam:
 async def delete_team(call: Call, query: Query) -> None:
     """Delete a team made by hand; what its members did stays."""
     async with call.engine.begin() as db:
-        key = await made_by_hand(db, call)
-        told = await team_of(db, call, key)
-        row = Team(id=key, source="hand", name=told.name, slug=told.slug, deleted=True)
-        await written(db, call, "delete_team", key, row)
+        await by_hand.delete(db, call.member, call.path["team_id"])
 
 
 @endpoint(
@@ -234,25 +221,20 @@ async def merge(call: Call, query: Query, sent: Merge) -> People:
     identity = call.path["identity"]
     async with call.engine.begin() as db:
         found = await who.persons(db, call.member.organization_id)
-        ids = {each.id for one in found.people for each in one.accounts}
-        if identity not in ids:
+        if identity not in found.identities:
             raise Problem(404, "Not Found", f"There is no account {identity!r} of a person here.")
-        if sent.person not in ids:
+        if sent.person not in found.identities:
             detail = "There is no such account of a person in this organisation."
             raise invalid([{"field": "person", "detail": detail}])
-        await who.merge(db, found, identity, sent.person, call.member.user_id)
-        await audited(db, call, "merge_people", f"{identity} is {sent.person}")
+        await by_hand.merge(db, call.member, found, identity, sent.person)
     return await people(call, query)
 
 
 @endpoint("DELETE", "/people/{identity:path}/merge", roles=("admin",), query=Query, answer=People)
 async def unmerge(call: Call, query: Query) -> People:
     """Forget what was said by hand of an account; its e-mail address decides again."""
-    identity = call.path["identity"]
     async with call.engine.begin() as db:
-        if not await who.unmerge(db, call.member.organization_id, identity):
-            raise Problem(404, "Not Found", f"Nothing was said by hand of {identity!r}.")
-        await audited(db, call, "unmerge_people", identity)
+        await by_hand.unmerge(db, call.member, call.path["identity"])
     return await people(call, query)
 
 
@@ -275,30 +257,24 @@ async def choose_privacy(call: Call, sent: Privacy) -> Privacy:
     """Choose who may see figures of single people."""
     async with call.engine.begin() as db:
         await privacy.choose_setting(db, call.member.organization_id, sent.per_person)
-        await audited(db, call, "choose_privacy", sent.per_person)
+        await written_down(db, call.member, "choose_privacy", sent.per_person)
     return sent
 
 
 async def with_member(call: Call, *, belongs: bool) -> KnownTeam:
     """Write whether a login belongs to a team made by hand."""
     async with call.engine.begin() as db:
-        key = await made_by_hand(db, call)
-        login = checked_login(call.path["login"])
-        action = "add_team_member" if belongs else "remove_team_member"
-        await written(db, call, action, f"{key} {login}", member(key, login, belongs=belongs))
+        key, login = call.path["team_id"], checked_login(call.path["login"])
+        await by_hand.put_member(db, call.member, key, login, belongs=belongs)
         return await team_of(db, call, key)
 
 
 async def with_repository(call: Call, *, owned: bool) -> KnownTeam:
     """Write whether a repository is a team's that was made by hand."""
     async with call.engine.begin() as db:
-        key = await made_by_hand(db, call)
+        key = call.path["team_id"]
         repository = await repository_named(db, call.member, call.path["repo_id"])
-        row = TeamRepository(
-            id=f"{key}:{repository}", team_id=key, repository_id=repository, owned=owned
-        )
-        action = "add_team_repository" if owned else "remove_team_repository"
-        await written(db, call, action, f"{key} {repository}", row)
+        await by_hand.put_repository(db, call.member, key, repository, owned=owned)
         return await team_of(db, call, key)
 
 
@@ -308,12 +284,6 @@ def checked_login(login: str) -> str:
         return NewTeam(name="-", members=[login]).members[0]
     except ValueError as wrong:
         raise invalid([{"field": "login", "detail": "That is no login of GitHub."}]) from wrong
-
-
-def member(team_id: str, login: str, *, belongs: bool = True) -> TeamMember:
-    """Return the row of a member."""
-    name = login.lower()
-    return TeamMember(id=f"{team_id}:{name}", team_id=team_id, login=name, member=belongs)
 
 
 def account(each: who.Account) -> KnownAccount:
@@ -331,27 +301,3 @@ async def team_of(db: AsyncConnection, call: Call, key: str) -> KnownTeam:
     """Return one team as it is now."""
     (found,) = await known.teams(db, call.member.organization_id, key)
     return KnownTeam(**found)
-
-
-async def made_by_hand(db: AsyncConnection, call: Call) -> str:
-    """Return the id of the team in the path; raise `Problem` 404 or 409 where it is GitHub's."""
-    key = await team_named(db, call.member, call.path["team_id"])
-    if not key.startswith("hand:"):
-        raise Problem(409, "Conflict", "This team is GitHub's: change it there, and we follow.")
-    return key
-
-
-async def written(db: AsyncConnection, call: Call, action: str, detail: str, *rows: Fact) -> None:
-    """Write what somebody said by hand, and that they did."""
-    for row in rows:
-        row.organization_id, row.changed_at = call.member.organization_id, datetime.now(UTC)
-    await remember(db, rows)
-    await audited(db, call, action, detail)
-
-
-async def audited(db: AsyncConnection, call: Call, action: str, detail: str) -> None:
-    """Write down who did what."""
-    member = call.member
-    await audit(
-        db, action, user_id=member.user_id, organization_id=member.organization_id, detail=detail
-    )
