@@ -22,7 +22,7 @@ from models.metrics.groups import (
     durations_by,
     seen_by,
 )
-from models.metrics.privacy import Sight, active_people, sight_of, too_few
+from models.metrics.privacy import Sight, enough_people, sight_of, too_few
 from models.metrics.review_time import (
     MERGE_TIME,
     REVIEW_TIME,
@@ -93,7 +93,7 @@ async def why_withheld(
 ) -> str | None:
     """Say why a group's figure, with the rows it is read from, is withheld; None: it is not."""
     rows = metric.rows(scope, window.start, window.end)
-    return too_few(await active_people(db, sight, rows))
+    return too_few(await enough_people(db, sight, rows))
 
 
 async def development_explanation(

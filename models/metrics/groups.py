@@ -7,7 +7,7 @@ Their SELECTs have, besides what every metric's has, `account` (whose row it is,
 
 # ruff: noqa: S608 - SQL is put together of constants only
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.metrics.core import COHORTS, Bin, Bucket, Rows, Scope, Window, ask, histogram
 from models.metrics.explanation import Metric
-from models.metrics.privacy import Sight, active_people, too_few, withheld
+from models.metrics.privacy import Sight, enough_people, too_few, withheld
 from models.persons import Persons
 
 GROUPS = ("repo", "team", "author")
@@ -31,24 +31,22 @@ case when {cohort} = any(:cohorts) then null
 
 # `offset 0` makes Postgres judge each row once, not once for each number.
 DURATIONS = """
-select count(value) filter (where counted and recent) as count,
-       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value)
-           filter (where counted and recent) as percentiles,
-       avg(value) filter (where counted and recent) as mean,
-       count(value) filter (where cohort = 'people' and recent) as people_count,
-       count(value) filter (where cohort = 'agent' and recent) as agent_count,
-       count(value) filter (where cohort = 'bots' and recent) as bots_count,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'people' and recent) as people_median,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'agent' and recent) as agent_median,
-       percentile_cont(0.5) within group (order by value)
-           filter (where cohort = 'bots' and recent) as bots_median,
-       count(*) filter (where cohort = 'bots' and recent) as bots_all,
-       count(value) filter (where counted and not recent) as previous_count,
-       percentile_cont(0.5) within group (order by value)
-           filter (where counted and not recent) as previous_median
-from (select value, counted, cohort, at >= :start as recent from rows offset 0) judged
+select count(here) as count, avg(here) as mean,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by here) as percentiles,
+       count(people) as people_count, count(agent) as agent_count, count(bots) as bots_count,
+       percentile_cont(0.5) within group (order by people) as people_median,
+       percentile_cont(0.5) within group (order by agent) as agent_median,
+       percentile_cont(0.5) within group (order by bots) as bots_median,
+       count(by_bot) as bots_all, count(before) as previous_count,
+       percentile_cont(0.5) within group (order by before) as previous_median
+from (select case when counted and recent then value end as here,
+             case when counted and not recent then value end as before,
+             case when recent and cohort = 'people' then value end as people,
+             case when recent and cohort = 'agent' then value end as agent,
+             case when recent and cohort = 'bots' then value end as bots,
+             case when recent and cohort = 'bots' then true end as by_bot
+      from (select value, counted, cohort, at >= :start as recent from rows offset 0) told
+      offset 0) judged
 """
 
 SERIES = """
@@ -183,7 +181,7 @@ async def durations(
 ) -> Durations:
     """The durations of a group, withheld where too few people stand behind them."""
     rows = metric.rows(scope, window.previous.start, window.end)
-    active = await active_people(db, sight, rows, "at >= :start", start=window.start)
+    active = await enough_people(db, sight, rows, (True, False), "at >= :start", window.start)
     told = (await ask(db, rows, DURATIONS, start=window.start)).mappings().one()
     few = too_few(active, True)
     previous = MaybeMedian(median_seconds=told["previous_median"], count=told["previous_count"])
@@ -230,7 +228,7 @@ async def duration_series(
 ) -> list[SpreadBucket]:
     """Durations by day, week or month; each withheld where the window's are."""
     rows = metric.rows(scope, window.start, window.end)
-    few = too_few(await active_people(db, sight, rows))
+    few = too_few(await enough_people(db, sight, rows))
     answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
     told = {row["day"]: row for row in answer.mappings()}
     buckets = [bucket_of(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
@@ -254,7 +252,7 @@ async def duration_bins(
 ) -> list[Bin]:
     """How the durations of a group spread; no bins where they are withheld."""
     rows = metric.rows(scope, window.start, window.end)
-    if too_few(await active_people(db, sight, rows)):
+    if too_few(await enough_people(db, sight, rows)):
         return []
     return await histogram(db, rows)
 
@@ -286,7 +284,7 @@ async def grouped(
         return await authors(db, rows, sight, question)
     bound = teams_bound(sight) if group == "team" else {}
     told = {row["key"]: row for row in (await ask(db, rows, question, **bound)).mappings()}
-    active = await active_in(db, rows, sight, group)
+    active = await active_in(db, rows, sight, group, told)
     names = await names_of(db, group, list(told))
     parts = [(key, names.get(key), row, too_few(active, key)) for key, row in told.items()]
     return sorted(parts, key=lambda part: ((part[1] or part[0]).lower(), part[0]))
@@ -298,15 +296,17 @@ def teams_bound(sight: Sight) -> dict[str, list[str]]:
     return {"team_accounts": [one for one, _ in pairs], "team_ids": [team for _, team in pairs]}
 
 
-async def active_in(db: AsyncConnection, rows: Rows, sight: Sight, group: str) -> Mapping[str, int]:
-    """Return how many people had a part in each repository or team."""
+async def active_in(
+    db: AsyncConnection, rows: Rows, sight: Sight, group: str, keys: Collection[str]
+) -> Mapping[str, int]:
+    """Return how many people had a part in repositories or teams, as `too_few` reads it."""
     if group == "repo":
-        return await active_people(db, sight, rows, "repository_id")
+        return await enough_people(db, sight, rows, keys, "repository_id")
     of_teams = Rows(
         f"select * from (with rows as ({rows.sql}) select * from {OF_TEAMS} told) teams",
         {**rows.parameters, **teams_bound(sight)},
     )
-    return await active_people(db, sight, of_teams, "team_id")
+    return await enough_people(db, sight, of_teams, keys, "team_id")
 
 
 async def names_of(db: AsyncConnection, group: str, ids: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from models.metrics import lead_time
 from models.metrics.core import Rows, Scope, Window, ask
 from models.metrics.explanation import Metric
 from models.metrics.groups import ENDED, for_strangers, of_people
-from models.metrics.privacy import Sight, active_people, too_few, withheld
+from models.metrics.privacy import Sight, enough_people, too_few, withheld
 
 # Names are looked up, not joined: what a question does not read costs nothing, and an index that
 # holds the rest answers it alone.
@@ -152,7 +152,7 @@ async def review_stages(
 ) -> ReviewStages:
     """What the parts of merged pull requests took: coding, pickup, review, and to deploy them."""
     rows = merges(scope, sight, window.start, window.end)
-    few = too_few(await active_people(db, sight, rows))
+    few = too_few(await enough_people(db, sight, rows))
     told = (await ask(db, rows, STAGES)).mappings().one()
     shipped = lead_time.changes(scope, window.start, window.end)
     deployed = (await ask(db, shipped, DEPLOY)).mappings().one()

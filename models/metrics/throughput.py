@@ -19,7 +19,7 @@ from models.metrics.groups import (
     grouped,
     of_people,
 )
-from models.metrics.privacy import Sight, active_people, too_few, withheld
+from models.metrics.privacy import Sight, enough_people, too_few, withheld
 from models.metrics.review_time import PULL_REQUEST
 
 MERGED = f"""
@@ -134,7 +134,7 @@ async def throughput(
 ) -> Throughput:
     """How much a group got done, withheld where too few people stand behind it."""
     rows = done(scope, sight, window.previous.start, window.end)
-    active = await active_people(db, sight, rows, "at >= :start", start=window.start)
+    active = await enough_people(db, sight, rows, (True, False), "at >= :start", window.start)
     told = (await ask(db, rows, TOTAL, start=window.start)).mappings().all()
     recent = [row for row in told if row["recent"]]
     counts = summed(row for row in recent if row["counted"])
@@ -178,7 +178,7 @@ async def throughput_series(
 ) -> list[ThroughputBucket]:
     """What was done by day, week or month, empty ones too; withheld where the window's is."""
     rows = done(scope, sight, window.start, window.end)
-    few = too_few(await active_people(db, sight, rows))
+    few = too_few(await enough_people(db, sight, rows))
     answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
     told = {row["day"]: row for row in answer.mappings()}
     return [
