@@ -13,7 +13,9 @@ from sqlmodel import SQLModel
 from models.columns import Fact
 from models.deliveries import Delivery
 from models.deployments import DeployedService, DeploymentChange, ServiceDeployment
+from models.linear import LinearProject, LinearTeam
 from models.organizations import Connection, Organization
+from models.people import Identity, Team, TeamMember, TeamRepository
 from models.repositories import Repository
 from models.store import remember
 from tests.browser import incident_seeds
@@ -43,6 +45,31 @@ def facts() -> Iterator[Fact]:
             owner_login="acme",
             url=f"https://github.com/{name}",
         )
+
+
+def who_and_where() -> Iterator[Fact]:
+    """Yield people with their accounts, a team of GitHub and one by hand, and Linear's places."""
+    accounts = [f"github:login:{name}" for name in PEOPLE] + ["slack:T1:U2", "linear:u3"]
+    for account in accounts:
+        name = {"slack:T1:U2": "grace", "linear:u3": "linus"}.get(account)
+        email = f"{name or account.rpartition(':')[2]}@example.org"
+        yield Identity(
+            id=f"{ORGANIZATION}/{account}",
+            organization_id=ORGANIZATION,
+            source=account.partition(":")[0],
+            account=account,
+            name=name.title() if name else None,
+            email=email,
+        )
+    for key, source, name in (("github:team:1", "github", "Platform"), ("hand:1", "hand", "Shop")):
+        shared = {"organization_id": ORGANIZATION}
+        yield Team(id=key, source=source, name=name, slug=name.lower(), **shared)
+        for login in PEOPLE[:2]:
+            yield TeamMember(id=f"{key}:{login}", team_id=key, login=login, **shared)
+        owned = {"team_id": key, "repository_id": "github:10"}
+        yield TeamRepository(id=f"{key}:github:10", **owned, **shared)
+    yield LinearTeam(id="linear:t1", key="ENG", name="Engineering", organization_id=ORGANIZATION)
+    yield LinearProject(id="linear:p1", name="Billing, anew", organization_id=ORGANIZATION)
 
 
 def deployment(number: int, finished_at: datetime, kind: str | None = "new") -> ServiceDeployment:
@@ -156,7 +183,7 @@ def deliveries(now: datetime) -> Iterator[Delivery]:
 async def plant(db: AsyncConnection) -> None:
     """Write the whole story."""
     now = datetime.now(UTC)
-    await remember(db, facts())
+    await remember(db, [*facts(), *who_and_where()])
     told = list(story(now))
     shipped = [row for row in told if isinstance(row, ServiceDeployment)]
     services = {row.service_id: service(row) for row in shipped}

@@ -25,6 +25,7 @@ from models.metrics.core import Bucket
 from models.metrics.development import Sight, sight_of
 from models.metrics.privacy import active_people, too_few
 from models.persons import Person
+from models.teams import teams as teams_by_name
 
 DURATIONS = ("pr-review-time", "pr-merge-time", "cycle-time")
 OPEN_ROWS = 30
@@ -33,6 +34,11 @@ OPEN_ROWS = 30
 @require("viewer")
 async def people(request: Request) -> Response:
     """`GET /people`: the figures of everybody, or of one team, and who is working on what."""
+    return await screen(request)
+
+
+async def screen(request: Request, refused: str | None = None) -> Response:
+    """Answer with the screen; `refused` says why what was just asked for was not done."""
     member: Member = request.state.member
     now = utc_now()
     async with engine(request).connect() as db:
@@ -45,13 +51,20 @@ async def people(request: Request) -> Response:
         cards = [*await group_cards(db, filters, sight), throughput_card(done, weeks)]
         ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
         teams = await people_pages.teams_of(db, member.organization_id)
+        held = await teams_by_name(db, member.organization_id) if member.may("manager") else []
     return page(
         request,
         "people.html",
         blocks=("figures",),
         cards=cards,
         ageing=ageing,
+        status_code=422 if refused else 200,
+        path="/people",
+        refused=refused,
         rows=view.rows_of(sight, teams, scope.team_id),
+        everybody=sorted(view.labels(sight.persons).values()) if member.may("admin") else [],
+        held=held,
+        logins=view.logins(sight.persons),
         sight=sight,
         **bar(filters, known, request.query_params),
     )

@@ -1,5 +1,6 @@
 """What the People screens show: a group's figures, who is in it, and one person's beside it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -7,20 +8,33 @@ from typing import TypeVar
 from bot.web import words
 from models.metrics.development import Durations, Sight, SpreadOf, ThroughputOf
 from models.people import GITHUB_ACCOUNT
-from models.persons import Person
+from models.persons import Account, Person, Persons
 
+PLACES = {"github": "GitHub", "slack": "Slack", "linear": "Linear"}
 Part = TypeVar("Part", SpreadOf, ThroughputOf)
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One of somebody's accounts. `joined`: it can be kept apart; `said`: an admin said whose."""
+
+    id: str
+    name: str
+    joined: bool
+    said: bool
 
 
 @dataclass(frozen=True)
 class PersonRow:
     """Somebody in the list, by name; `path` is None where their own page is not for the viewer."""
 
+    id: str
     name: str
     teams: str
     accounts: str
     path: str | None
     own: bool
+    held: tuple[AccountRow, ...]
 
 
 @dataclass(frozen=True)
@@ -51,12 +65,45 @@ def row_of(person: Person, sight: Sight, teams: Mapping[str, Sequence[str]]) -> 
     logins = [each.removeprefix(GITHUB_ACCOUNT) for each in accounts]
     named = dict.fromkeys(name for login in logins for name in teams.get(login.lower(), ()))
     return PersonRow(
+        id=person.id,
         name=person.name,
         teams=", ".join(named),
         accounts=", ".join(sorted({each.source for each in person.accounts})),
         path=f"/people/{person.id}" if any(map(sight.sees, accounts)) else None,
         own=any(each in sight.own for each in accounts),
+        held=tuple(account_row(each, person) for each in person.accounts),
     )
+
+
+def account_row(account: Account, person: Person) -> AccountRow:
+    """Return one of somebody's accounts; the one that stands for them stays where others go."""
+    joined = account.id != person.id
+    return AccountRow(account.id, account_name(account), joined, account.merged_into is not None)
+
+
+def account_name(account: Account) -> str:
+    """Name an account where an admin reads it: by login or name, and where it is."""
+    name = account.account.removeprefix(GITHUB_ACCOUNT)
+    place = PLACES.get(account.source, account.source)
+    return f"{name if account.source == 'github' else account.name or name} in {place}"
+
+
+def labels(known: Persons) -> dict[str, str]:
+    """Return what each person can be chosen by: the name, with an account where several have it."""
+    often = Counter(person.name for person in known.people)
+    return {
+        person.id: person.name
+        if often[person.name] == 1
+        else f"{person.name} ({person.accounts[0].account})"
+        for person in known.people
+    }
+
+
+def logins(known: Persons) -> list[str]:
+    """Return everybody's logins of GitHub, by name."""
+    accounts = [each.account for person in known.people for each in person.accounts]
+    ours = (each for each in accounts if each.startswith(GITHUB_ACCOUNT))
+    return sorted(each.removeprefix(GITHUB_ACCOUNT) for each in ours)
 
 
 def duration_beside(name: str, own: SpreadOf | None, group: Durations) -> Beside:
