@@ -11,7 +11,8 @@ from models.metrics.core import Scope, Window, asked, utc
 from models.metrics.explanation import Metric
 
 NEWEST_FIRST = "select * from rows order by at desc, id desc"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, in its full-width forms too: https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 async def csv_lines(
