@@ -26,6 +26,27 @@ from tests.rig import Rig, rig_of
 
 SECRET = "It's a Secret to Everybody"
 
+# To truncate a hundred tables takes twenty times as long as to look into them.
+EMPTY = """
+do $$
+declare
+    name text;
+    filled boolean;
+begin
+    for name in select tablename from pg_tables
+                 where schemaname = 'public' and tablename <> 'alembic_version' loop
+        execute format('select exists (select from %I)', name) into filled;
+        if filled then
+            execute format('truncate %I', name);
+        end if;
+    end loop;
+    for name in select sequencename from pg_sequences
+                 where schemaname = 'public' and last_value is not null loop
+        execute format('alter sequence %I restart', name);
+    end loop;
+end $$
+"""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take no setting of the machine into a test."""
@@ -111,14 +132,9 @@ def with_database(url: str, number: int) -> str:
 
 @pytest.fixture
 def clean(postgres_url: str) -> None:
-    """Empty every table."""
+    """Empty every table that holds something, and let every count begin anew."""
     with psycopg.connect(postgres_url, autocommit=True) as db:
-        tables = db.execute(
-            "select tablename from pg_tables where schemaname = 'public'"
-            " and tablename <> 'alembic_version'"
-        ).fetchall()
-        names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
-        db.execute(sql.SQL("truncate {} restart identity").format(names))
+        db.execute(EMPTY)
 
 
 @pytest.fixture
