@@ -3,6 +3,9 @@
 A consent is OAuth's `state`: it is used up once, within ten minutes, by whoever began it.
 """
 
+import re
+
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
@@ -20,6 +23,9 @@ NOT_PROVEN = (
     "Several organisations use this Veelocity, so a workspace is connected by its own token, or by "
     "an operator: nothing else proves whose it is."
 )
+
+UNSENDABLE = "A token has letters, digits and signs of ASCII only, no spaces: paste it again."
+TOKEN = re.compile(r"[!-~]{1,500}")
 
 OWNER = text("select organization_id, state from connections where id = :id")
 ORGANIZATIONS = text("""
@@ -71,6 +77,14 @@ async def proven(db: AsyncConnection, member: Member) -> None:
     """Raise `Problem` 403 where what is not one's own could be claimed: only operators may."""
     if not member.operator and int(await db.scalar(ORGANIZATIONS) or 0) > 1:
         raise Problem(403, "Forbidden", NOT_PROVEN)
+
+
+def sendable(token: SecretStr) -> SecretStr:
+    """Return a token as it is sent; raise `Problem` 422, never with it, for what can be none."""
+    cleaned = token.get_secret_value().strip()
+    if not TOKEN.fullmatch(cleaned):
+        raise Problem(422, "Unprocessable Content", UNSENDABLE)
+    return SecretStr(cleaned)
 
 
 async def written_down(db: AsyncConnection, member: Member, action: str, detail: str) -> None:

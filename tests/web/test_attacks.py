@@ -151,6 +151,20 @@ def test_no_cell_is_a_formula(begins: str) -> None:
     assert told == f"'{begins}1+1"
 
 
+@pytest.mark.parametrize("token", ["xoxb-\u00e9", "xoxb-\r\nx-evil: 1", "x" * 501, "xoxb 1"])
+async def test_a_token_that_cannot_be_sent_is_refused_and_never_said(
+    screens: World, token: str
+) -> None:
+    program, browser = await screens.program("admin"), await screens.signed_in("admin")
+    for source, name in (("slack", "bot_token"), ("linear", "api_key")):
+        path = f"/api/v1/connectors/{source}/connect"
+        answer = await program.post(path, json={name: token})
+        shown = await browser.post(f"/settings/connect/{source}", data={"token": token})
+        for each in (answer, shown):
+            assert each.status_code == 422, (source, each.text)
+            assert token not in each.text
+
+
 def harmless(markup: str) -> bool:
     """Tell whether nothing that was written by others is markup."""
     return not any(piece in markup for piece in PIECES) and 'href="javascript:' not in markup

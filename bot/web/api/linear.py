@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clients.linear import LinearSecret
 from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
 from bot.web.api.listing import repository_named
-from bot.web.consent import proven, written_down
+from bot.web.consent import proven, sendable, written_down
 from bot.web.linear_connecting import connect, disconnect, installed, sync_job
 from bot.web.problems import Problem
 from models import linear_connections as connections
@@ -157,7 +157,7 @@ async def connect_linear(call: Call, query: Query, body: LinearConnect) -> Linea
     if body.api_key is None:
         async with call.engine.connect() as db:
             await proven(db, call.member)
-    secret = LinearSecret(api_key=SecretStr(key.get_secret_value().strip()))
+    secret = LinearSecret(api_key=sendable(key))
     kept = None if body.api_key else LinearSecret()
     told = await installed(call.settings, secret, kept=kept)
     await connect(call.request, call.member, told)

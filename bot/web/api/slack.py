@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bot.clients.slack import SlackError, SlackSecret, slack_as
 from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
-from bot.web.consent import proven
+from bot.web.consent import proven, sendable
 from bot.web.problems import Problem
 from bot.web.slack_connecting import (
     Installed,
@@ -223,6 +223,7 @@ async def connect_slack(call: Call, query: Query, body: SlackConnect) -> SlackSt
         return await slack_status(call, query)
     if token is None:
         raise invalid([{"field": "bot_token", "detail": WHICH}])
+    token = sendable(token)
     if body.bot_token is None:
         async with call.engine.connect() as db:
             await proven(db, call.member)

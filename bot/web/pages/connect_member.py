@@ -1,8 +1,8 @@
 """Where `/veelocity connect` leads: a person ties an account in Slack to their own account here.
 
-Whoever agrees lends their rights to that account, and sees the figures of whom it belongs to. So the
-page says whose it is before it asks, and nothing is tied where Slack does not say so, or says that
-it is another member's.
+Whoever agrees lends their rights to that account, and sees the figures of whom it belongs to. So
+the page says whose it is before it asks, and nothing is tied where Slack does not say so, or says
+that it is another member's.
 """
 
 from dataclasses import dataclass
