@@ -128,8 +128,8 @@ def database(browser_type_launch_args: dict[str, Any], postgres_url: str) -> Ite
 
 
 @contextmanager
-def started(server: LiveServer, kind: str) -> Iterator[None]:
-    """Start a process of the app (web or worker) for a while."""
+def started(server: LiveServer, kind: str, **more: str) -> Iterator[None]:
+    """Start a process of the app (web or worker) for a while; `more` settings by their names."""
     told = {
         "DATABASE_URL": server.database_url,
         "REDIS_URL": server.redis_url,
@@ -138,6 +138,7 @@ def started(server: LiveServer, kind: str) -> Iterator[None]:
         "SLACK_SIGNING_SECRET": SLACK_SECRET,
         "PORT": server.url.rpartition(":")[2],
         "LOG_FORMAT": "console",
+        **more,
     }
     command = [sys.executable, "-m", "bot", kind]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}) as process:

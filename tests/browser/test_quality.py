@@ -46,6 +46,24 @@ def test_no_violation_of_accessibility(page: Page, path: str, scheme: str) -> No
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("section", ["who", "teams"])
+def test_a_menu_of_people_opens_in_sight(page: Page, section: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/people?period=90")
+    card = page.locator(f"section[aria-labelledby={section}]")
+    card.locator("details.menu > summary").first.click()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for button in card.locator("details[open] button").all():
+        button.click(trial=True)
+        told = button.bounding_box()
+        assert told
+        assert told["x"] >= 0
+        assert told["x"] + told["width"] <= width
+
+
 @pytest.mark.parametrize("width", [320, 390])
 @pytest.mark.parametrize("path", PAGES)
 def test_no_horizontal_scroll(page: Page, path: str, width: int) -> None:
@@ -71,6 +89,7 @@ def test_the_console_is_silent(page: Page, console: list[str], path: str) -> Non
         "/delivery/stability?period=90",
         "/incidents?period=90",
         "/incidents/INC-0000002",
+        "/people?period=90",
         "/settings",
     ],
 )

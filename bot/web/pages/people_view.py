@@ -68,7 +68,7 @@ def row_of(person: Person, sight: Sight, teams: Mapping[str, Sequence[str]]) -> 
         id=person.id,
         name=person.name,
         teams=", ".join(named),
-        accounts=", ".join(sorted({each.source for each in person.accounts})),
+        accounts=", ".join(sorted({place_of(each) for each in person.accounts})),
         path=f"/people/{person.id}" if any(map(sight.sees, accounts)) else None,
         own=any(each in sight.own for each in accounts),
         held=tuple(account_row(each, person) for each in person.accounts),
@@ -84,8 +84,12 @@ def account_row(account: Account, person: Person) -> AccountRow:
 def account_name(account: Account) -> str:
     """Name an account where an admin reads it: by login or name, and where it is."""
     name = account.account.removeprefix(GITHUB_ACCOUNT)
-    place = PLACES.get(account.source, account.source)
-    return f"{name if account.source == 'github' else account.name or name} in {place}"
+    return f"{name if account.source == 'github' else account.name or name} in {place_of(account)}"
+
+
+def place_of(account: Account) -> str:
+    """Say where an account is."""
+    return PLACES.get(account.source, account.source)
 
 
 def labels(known: Persons) -> dict[str, str]:
