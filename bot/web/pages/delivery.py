@@ -20,7 +20,7 @@ from models.metrics.core import Bucket
 from models.metrics.csv import csv_lines
 from models.metrics.explanation import Metric
 
-Figures = Callable[[AsyncConnection, Filters, datetime], Awaitable[dict[str, Any]]]
+Figures = Callable[[AsyncEngine, Filters, datetime], Awaitable[dict[str, Any]]]
 
 LATEST_EVENT = text("""
     select received_at from deliveries where organization_id = :organization_id
@@ -48,8 +48,8 @@ def screen(tab: Tab) -> Callable[[Request], Awaitable[Response]]:
         async with engine(request).connect() as db:
             known = await repositories(db, member.organization_id)
             filters = await chosen(db, request.query_params, member.organization_id, known, now)
-            figures = await tab.figures(db, filters, now)
             last = await latest_event(db, member.organization_id)
+        figures = await tab.figures(engine(request), filters, now)
         return page(
             request,
             "delivery.html",

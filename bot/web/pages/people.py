@@ -3,31 +3,33 @@
 No ranking, no score, and nobody's figures but for those who may see them (models.metrics.privacy).
 """
 
-from collections.abc import Sequence
-from typing import Any
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.web.auth import Member, require
 from bot.web.pages import people_view as view
+from bot.web.pages.asking import alone
+from bot.web.pages.cards import Card
 from bot.web.pages.delivery import bar, engine
 from bot.web.pages.filters import Filters, chosen, repositories
-from bot.web.pages.pull_requests import TITLES, seen
+from bot.web.pages.pull_requests import DURATIONS, TITLES, seen
 from bot.web.pages.pull_requests_view import duration_card, throughput_card
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
 from models import people_pages
 from models.metrics import development as ask
 from models.metrics.core import Bucket
-from models.metrics.development import Sight, sight_of
+from models.metrics.development import Ageing, Sight, sight_of
 from models.metrics.privacy import active_people, too_few
 from models.persons import Person
 from models.teams import teams as teams_by_name
 
-DURATIONS = ("pr-review-time", "pr-merge-time", "cycle-time")
 OPEN_ROWS = 30
 
 
@@ -45,13 +47,9 @@ async def screen(request: Request, refused: str | None = None) -> Response:
         known = await repositories(db, member.organization_id)
         filters = await chosen(db, request.query_params, member.organization_id, known, now)
         sight = await sight_of(db, member.organization_id, member.email, member.user_id)
-        scope, window = filters.scope, filters.window
-        done = await ask.throughput(db, scope, window, sight, now)
-        weeks = await ask.throughput_series(db, scope, window, sight, Bucket.WEEK)
-        cards = [*await group_cards(db, filters, sight), throughput_card(done, weeks)]
-        ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
         teams = await people_pages.teams_of(db, member.organization_id)
         held = await teams_by_name(db, member.organization_id) if member.may("manager") else []
+    cards, ageing = await figures(engine(request), filters, sight, now)
     return page(
         request,
         "people.html",
@@ -61,7 +59,7 @@ async def screen(request: Request, refused: str | None = None) -> Response:
         status_code=422 if refused else 200,
         path="/people",
         refused=refused,
-        rows=view.rows_of(sight, teams, scope.team_id),
+        rows=view.rows_of(sight, teams, filters.scope.team_id),
         everybody=sorted(view.labels(sight.persons).values()) if member.may("admin") else [],
         held=held,
         logins=view.logins(sight.persons),
@@ -70,15 +68,40 @@ async def screen(request: Request, refused: str | None = None) -> Response:
     )
 
 
-async def group_cards(db: AsyncConnection, filters: Filters, sight: Sight) -> list[Any]:
-    """Ask for the three durations of the group, with their courses."""
-    scope, window, cards = filters.scope, filters.window, []
-    for key in DURATIONS:
-        metric = seen(key, sight)
+async def figures(
+    pool: AsyncEngine, filters: Filters, sight: Sight, now: datetime
+) -> tuple[list[Card], Ageing]:
+    """Ask for the cards of the group, and for what waits."""
+    durations, (done, ageing) = await gather(
+        gather(*(alone(pool, card_of(key, filters, sight)) for key in DURATIONS)),
+        alone(pool, lambda db: done_and_open(db, filters, sight, now)),
+    )
+    return [*durations, done], ageing
+
+
+def card_of(
+    key: str, filters: Filters, sight: Sight
+) -> Callable[[AsyncConnection], Awaitable[Card]]:
+    """Return what asks for one of the durations of the group, with its course."""
+    scope, window, metric = filters.scope, filters.window, seen(key, sight)
+
+    async def asked(db: AsyncConnection) -> Card:
         told = await ask.durations(db, metric, scope, window, sight)
         weeks = await ask.duration_series(db, metric, scope, window, sight, Bucket.WEEK)
-        cards.append(duration_card(key, *TITLES[key], told, weeks))
-    return cards
+        return duration_card(key, *TITLES[key], told, weeks)
+
+    return asked
+
+
+async def done_and_open(
+    db: AsyncConnection, filters: Filters, sight: Sight, now: datetime
+) -> tuple[Card, Ageing]:
+    """Ask for what the group got done, with its course, and for what waits."""
+    scope, window = filters.scope, filters.window
+    done = await ask.throughput(db, scope, window, sight, now)
+    weeks = await ask.throughput_series(db, scope, window, sight, Bucket.WEEK)
+    ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
+    return throughput_card(done, weeks), ageing
 
 
 @require("viewer")

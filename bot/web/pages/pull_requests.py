@@ -1,16 +1,18 @@
 """The Pull requests screen: how long their parts take, what is merged, and what has waited."""
 
+from asyncio import gather
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bot.web.auth import Member, require
 from bot.web.pages import pull_requests_view as view
+from bot.web.pages.asking import alone
 from bot.web.pages.cards import Card
 from bot.web.pages.delivery import bar, engine, latest_event, lines
 from bot.web.pages.delivery_view import EVERY, bucket_links
@@ -23,6 +25,8 @@ from models.metrics.development import METRICS, Sight, metric_seen_by, sight_of
 from models.metrics.explanation import Metric, Page
 
 OPEN_ROWS = 30
+DURATIONS = ("pr-review-time", "pr-merge-time", "cycle-time")
+GROUPED = {"repo": "repository", "team": "team"}
 TITLES = {
     "pr-review-time": ("PR review time", "pull request"),
     "pr-merge-time": ("PR merge time", "pull request"),
@@ -40,8 +44,8 @@ async def pull_requests(request: Request) -> Response:
         known = await repositories(db, member.organization_id)
         filters = await chosen(db, request.query_params, member.organization_id, known, now)
         sight = await sight_of(db, member.organization_id, member.email, member.user_id)
-        figures = await measured(db, filters.of_medians, sight, now)
         last = await latest_event(db, member.organization_id)
+    figures = await measured(engine(request), filters.of_medians, sight, now)
     return page(
         request,
         "pull_requests.html",
@@ -53,57 +57,89 @@ async def pull_requests(request: Request) -> Response:
 
 
 async def measured(
-    db: AsyncConnection, filters: Filters, sight: Sight, now: datetime
+    pool: AsyncEngine, filters: Filters, sight: Sight, now: datetime
 ) -> dict[str, Any]:
     """Ask for every number of the screen, and draw it."""
-    told = await durations(db, filters, sight)
-    done = await ask.throughput(db, filters.scope, filters.window, sight, now)
-    series = await ask.throughput_series(db, filters.scope, filters.window, sight, filters.bucket)
-    stages = await ask.review_stages(db, filters.scope, filters.window, sight)
-    return {
-        "cards": [*told.pop("cards"), view.throughput_card(done, series)],
-        "stages": stages,
-        "stages_chart": view.stages_chart(stages),
-        "throughput": done,
+    reviews, merges, rest = await gather(
+        alone(pool, lambda db: review_parts(db, filters, sight)),
+        alone(pool, lambda db: merge_parts(db, filters, sight)),
+        alone(pool, lambda db: done_parts(db, filters, sight, now)),
+    )
+    told = reviews | merges | rest
+    done, series = told["throughput"], told["series"]
+    return told | {
+        "cards": [
+            *(told[f"{key}_card"] for key in DURATIONS),
+            view.throughput_card(done, series),
+        ],
+        "stages_chart": view.stages_chart(told["stages"]),
         "throughput_chart": view.throughput_chart(done, series, filters),
         "bucket_links": bucket_links(series, filters),
         "every": EVERY[filters.bucket],
         "shown_bucket": filters.bucket,
-        "by_repository": await grouped(db, filters, sight, "repo"),
-        "by_team": await grouped(db, filters, sight, "team"),
-        "ageing": await ask.open_pull_requests(db, filters.scope, sight, now, OPEN_ROWS),
-        **told,
+        **{
+            f"by_{name}": view.groups(
+                *(told[part][group] for part in ("done_by", "reviews_by", "merges_by"))
+            )
+            for group, name in GROUPED.items()
+        },
     }
 
 
-async def durations(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
-    """Ask for the three durations, their courses, and how the first one spreads."""
-    scope, window, shown = filters.scope, filters.window, dict[str, Any]()
-    shown["cards"] = []
-    for key in ("pr-review-time", "pr-merge-time", "cycle-time"):
-        metric, (title, noun) = seen(key, sight), TITLES[key]
-        told = await ask.durations(db, metric, scope, window, sight)
-        series = await ask.duration_series(db, metric, scope, window, sight, filters.bucket)
-        shown["cards"].append(view.duration_card(key, title, noun, told, series))
-        name = key.replace("-", "_")
-        shown[name] = told
-        shown[f"{name}_chart"] = view.course_chart(f"{key}-chart", title, told, series, filters)
-        if key == "pr-review-time":
-            bins = await ask.duration_bins(db, metric, scope, window, sight)
-            shown["histogram"] = view.histogram_chart(told, bins)
-    return shown
+async def review_parts(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
+    """Ask for PR review time, its course, how it spreads, and the parts of groups."""
+    scope, window, metric = filters.scope, filters.window, seen("pr-review-time", sight)
+    shown = await duration(db, filters, sight, "pr-review-time")
+    bins = await ask.duration_bins(db, metric, scope, window, sight)
+    return shown | {
+        "histogram": view.histogram_chart(shown["pr_review_time"], bins),
+        "reviews_by": {
+            group: await ask.durations_by(db, metric, scope, window, sight, group)
+            for group in GROUPED
+        },
+    }
 
 
-async def grouped(
-    db: AsyncConnection, filters: Filters, sight: Sight, group: str
-) -> list[view.GroupRow]:
-    """Ask for the part of each repository or team."""
+async def merge_parts(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
+    """Ask for PR merge time, its course, its stages, and the parts of groups."""
+    scope, window, metric = filters.scope, filters.window, seen("pr-merge-time", sight)
+    shown = await duration(db, filters, sight, "pr-merge-time")
+    return shown | {
+        "stages": await ask.review_stages(db, scope, window, sight),
+        "merges_by": {
+            group: await ask.durations_by(db, metric, scope, window, sight, group)
+            for group in GROUPED
+        },
+    }
+
+
+async def done_parts(
+    db: AsyncConnection, filters: Filters, sight: Sight, now: datetime
+) -> dict[str, Any]:
+    """Ask for cycle time, for what was done, and for what waits."""
     scope, window = filters.scope, filters.window
-    return view.groups(
-        await ask.throughput_by(db, scope, window, sight, group),
-        await ask.durations_by(db, seen("pr-review-time", sight), scope, window, sight, group),
-        await ask.durations_by(db, seen("pr-merge-time", sight), scope, window, sight, group),
-    )
+    shown = await duration(db, filters, sight, "cycle-time")
+    return shown | {
+        "throughput": await ask.throughput(db, scope, window, sight, now),
+        "series": await ask.throughput_series(db, scope, window, sight, filters.bucket),
+        "done_by": {
+            group: await ask.throughput_by(db, scope, window, sight, group) for group in GROUPED
+        },
+        "ageing": await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS),
+    }
+
+
+async def duration(db: AsyncConnection, filters: Filters, sight: Sight, key: str) -> dict[str, Any]:
+    """Ask for one of the durations and its course, and draw it."""
+    scope, window, metric = filters.scope, filters.window, seen(key, sight)
+    (title, noun), name = TITLES[key], key.replace("-", "_")
+    told = await ask.durations(db, metric, scope, window, sight)
+    series = await ask.duration_series(db, metric, scope, window, sight, filters.bucket)
+    return {
+        name: told,
+        f"{key}_card": view.duration_card(key, title, noun, told, series),
+        f"{name}_chart": view.course_chart(f"{key}-chart", title, told, series, filters),
+    }
 
 
 def seen(key: str, sight: Sight) -> Metric:
