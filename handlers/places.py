@@ -14,18 +14,24 @@ NOWHERE = "nothing tells which repository or service it is about"
 
 @dataclass(frozen=True)
 class Known:
-    """A service that was deployed."""
+    """A service that was deployed. `former`: full names that its repository had before."""
 
     id: str
     repository_id: str
     full_name: str
     service: str
     environment_class: str
+    former: tuple[str, ...] = ()
 
     @property
     def repository(self) -> str:
         """The repository's name without its owner."""
         return self.full_name.rpartition("/")[2].lower()
+
+    @property
+    def former_repository(self) -> set[str]:
+        """The names without an owner that the repository had before."""
+        return {name.rpartition("/")[2] for name in self.former}
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def told_place(told: Told, here: Sequence[Known]) -> Place | None:
         meant = [each for each in within if each.service.casefold() == name]
         return placed(told.repository_id, meant or within, reason)
     meant = [each for each in here if name and name in (each.service.casefold(), each.repository)]
+    meant = meant or [each for each in here if name in each.former_repository]
     if len({each.repository_id for each in meant}) == 1:
         return placed(meant[0].repository_id, meant, reason)
     return None
@@ -100,7 +107,7 @@ def told_place(told: Told, here: Sequence[Known]) -> Place | None:
 
 def named_place(told: Told, services: Sequence[Known], found: Mapping[str, str]) -> Place | None:
     """Return the repository that the first reference which is known leads to."""
-    full_names = {each.full_name.lower(): each.repository_id for each in services}
+    full_names = by_full_name(services)
     for reference in told.names:
         kind, _, value = reference.partition(":")
         repository_id = found.get(reference)
@@ -112,6 +119,13 @@ def named_place(told: Told, services: Sequence[Known], found: Mapping[str, str])
             name = within[0].full_name if within else "a repository"
             return placed(repository_id, here, f"its words refer to {name}")
     return None
+
+
+def by_full_name(services: Iterable[Known]) -> dict[str, str]:
+    """Return repositories by full name; a former name means its repository until another has it."""
+    services = list(services)
+    former = {name: each.repository_id for each in services for name in each.former}
+    return former | {each.full_name.lower(): each.repository_id for each in services}
 
 
 def worded_place(told: Told, here: Sequence[Known]) -> Place | None:
@@ -131,14 +145,20 @@ def worded_place(told: Told, here: Sequence[Known]) -> Place | None:
 def meanings(here: Sequence[Known]) -> dict[str, list[Known]]:
     """Return which services each name means; a name that means several repositories means none.
 
-    A repository's name means all its services, also where one of them has the same name.
+    A repository's name means all its services, also where one of them has the same name; one that
+    it had before means them where it means nothing else.
     """
     repositories: dict[str, list[Known]] = {}
     named: dict[str, list[Known]] = {}
+    former: dict[str, list[Known]] = {}
     for each in here:
+        for name in each.former_repository:
+            former.setdefault(name, []).append(each)
         repositories.setdefault(each.repository, []).append(each)
         if not is_generic(each.service):
             named.setdefault(each.service.lower(), []).append(each)
+    for name in former.keys() - repositories.keys() - named.keys():
+        repositories[name] = former[name]
     meant = {}
     for name in named.keys() | repositories.keys():
         both = [*repositories.get(name, ()), *named.get(name, ())]

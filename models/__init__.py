@@ -74,7 +74,7 @@ from models.pull_requests import (
     Review,
     ReviewComment,
 )
-from models.repositories import Contributor, Ref, Repository
+from models.repositories import Contributor, Ref, Repository, RepositoryName
 from models.runs import Run, RunMessage, RunState, RunStep
 from models.slack import SlackChannel, SlackChannelState, SlackMessage, SlackReaction
 from models.tickets import Ticket, TicketStatus
@@ -148,6 +148,7 @@ __all__ = [
     "Release",
     "Remedy",
     "Repository",
+    "RepositoryName",
     "Review",
     "ReviewComment",
     "Run",

@@ -36,7 +36,8 @@ CASES = text("""
 
 SERVICES = text("""
     select s.id, s.repository_id, s.full_name, s.service, s.environment_class, w.window_hours,
-           w.windows
+           w.windows, array(select n.full_name from repository_names n
+                             where n.repository_id = s.repository_id order by 1) as former
       from deployed_services s left join incident_settings w using (organization_id)
      where s.organization_id = :organization order by s.id
 """)
@@ -136,7 +137,8 @@ AFFECTED = text("""
        and (p.repository_id is null or p.repository_id = :repository or exists (
             select from unnest(i.names) name
              where starts_with(name, 'sha:') or starts_with(name, 'deployment:')
-                or starts_with(name, 'number:' || :full_name || '#')))
+                or exists (select from unnest(cast(:full_names as text[])) as called
+                            where starts_with(name, 'number:' || called || '#'))))
     union
     select l.incident_id from incident_links l
       join service_deployments d on d.deployment_id = l.deployment_id
@@ -154,6 +156,8 @@ PLACED = text("""
     select incident_id, repository_id, service_id, reason from incident_places
      where incident_id = any(:incidents)
 """)
+
+FORMER_NAMES = text("select full_name from repository_names where repository_id = :repository")
 
 FULL_NAME = text("select full_name from repositories where id = :repository")
 

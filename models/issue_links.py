@@ -40,8 +40,8 @@ FROM_PULL_REQUESTS = """
            case when said.of = any(p.closes) then 1 else 3 end as strength
       from pull_requests p
      cross join lateral unnest(p.mentions) as said(of)
-      join repositories r on r.organization_id = p.organization_id
-       and lower(r.full_name) = split_part(substr(said.of, 8), '#', 1)
+      join called r on r.organization_id = p.organization_id
+       and r.name = split_part(substr(said.of, 8), '#', 1) and p.opened_at <= r.until
       join issues i on i.repository_id = r.id and not i.deleted
        and i.number = cast(case when said.of ~ '^number:[^#]+#[0-9]{1,10}$'
                                 then split_part(said.of, '#', 2) end as bigint)
@@ -71,11 +71,11 @@ FROM_ISSUES = """
     select i.id as issue_id, p.id as pull_request_id, p.organization_id, 'github' as source,
            case when said.of = any(p.closes) then 1 else 3 end as strength
       from issues i
-      join repositories r on r.id = i.repository_id
+      join called r on r.id = i.repository_id
      cross join lateral (
-           select 'number:' || lower(r.full_name) || '#' || i.number as of) as said
+           select 'number:' || r.name || '#' || i.number as of) as said
       join pull_requests p on p.mentions @> array[said.of]
-       and p.organization_id = i.organization_id
+       and p.organization_id = i.organization_id and p.opened_at <= r.until
      where i.id = any(:changed) and not i.deleted
     union all
     select i.id, p.id, p.organization_id, 'linear',
@@ -91,16 +91,23 @@ FROM_ISSUES = """
     select i.id, p.id, p.organization_id, 'linear', 4
       from linear_issues i
       join linear_attachments a on a.issue_id = i.id and not a.deleted
-      join repositories r on r.organization_id = i.organization_id
-       and lower(r.full_name)
+      join called r on r.organization_id = i.organization_id
+       and r.name
            = lower(substring(a.url from '^https?://[^/]+/([^/]+/[^/]+)/pull/[0-9]{1,9}$'))
       join pull_requests p on p.repository_id = r.id and p.url = a.url
        and p.number = cast(substring(a.url from '/pull/([0-9]{1,9})$') as bigint)
      where i.id = any(:changed) and not i.deleted
 """
 
+# A name that a repository had before means it in what was opened before it was renamed.
 LINK = """
-    with told as ({told}),
+    with called as (
+        select id, organization_id, lower(full_name) as name,
+               cast('infinity' as timestamptz) as until
+          from repositories
+        union all
+        select repository_id, organization_id, full_name, changed_at from repository_names),
+    told as ({told}),
     best as (
         select issue_id, pull_request_id, organization_id, source,
                (array['closes', 'branch', 'mention', 'attachment'])[min(strength)] as evidence

@@ -21,6 +21,18 @@ class Repository(Fact, table=True):
     deleted_at: datetime | None = maybe_time()
 
 
+class RepositoryName(Fact, table=True):
+    """A name (`owner/name` in small letters) that a repository had, and that texts still use.
+
+    It means that repository until another has the name.
+    """
+
+    __tablename__ = "repository_names"
+
+    full_name: str = text(index=True)
+    repository_id: str = text(index=True)
+
+
 class Contributor(Fact, table=True):
     """A person, bot or agent who works at a source. `kind`: person, bot or agent."""
 

@@ -11,6 +11,7 @@ from tests.rig import Rig
 from tests.story import Story, at
 from tests.test_golden import dora, kinds, told
 from tests.test_golden_stability import failed, happened, happening, numbers, rig
+from tests.whole_story import renamed
 
 __all__ = ["happening", "rig"]
 
@@ -307,7 +308,7 @@ async def test_a_dismissed_incident_is_nowhere(rig: Rig, happening: Happening) -
 
 
 async def test_an_incident_of_staging_fails_nobody_in_production(rig: Rig) -> None:
-    """D1 of production 10:00, of staging 10:10, with a baseline before; I 10:30 to 11:00 in staging.
+    """D1 of production 10:00, of staging 10:10, after D0s; I 10:30 to 11:00 in staging.
 
     Production: CFR 0/1, nothing to restore; staging: CFR 1/1, 50 min, restore 30 min.
     """
@@ -426,3 +427,21 @@ async def test_the_agents_failures_are_apart_from_peoples(rig: Rig, happening: H
     cohorts = (await dora(rig, "09-01", "09-30"))["change_failure_rate"]["by_cohort"]
     counted = {name: (part["failed"], part["count"]) for name, part in cohorts.items()}
     assert (counted["agent"], counted["people"]) == ((1, 1), (0, 1))
+
+
+async def test_a_renamed_repository_keeps_its_failures(rig: Rig, happening: Happening) -> None:
+    """As G3b: I 11:00 to 12:00 names acme/api#1, so {D1}; acme/api is called otherwise since.
+
+    A second repository, so that the words alone tell where it happened.
+    """
+    web = Story("web", 901, next_id=50_000)
+    web.push("main", at("08-30 09:00"), [web.commit("w0", at("08-30 09:00"))])
+    web.deploy("w0", at("08-31 12:00"))
+    await told(rig, web)
+    story = shipped(("v1", "09-01 10:00"), ("v2", "09-01 10:30"))
+    lasted = ("09-01 11:00", "09-01 12:00")
+    renamed(story, "backend", at("09-02 10:00"))
+    await happened(rig, story, happening, ("I", lasted, "since acme/api#1"))
+    assert await failed(rig) == [("10:00", "incident")]
+    found = await asked(rig, repo_id="acme/backend")
+    assert (found["failed"], found["recovery"]) == ((1, 2), (120, 1, 0))

@@ -133,6 +133,14 @@ def reviewed(story: Story, number: int, when: datetime) -> None:
     story.tell("pull_request_review", when, action="submitted", review=review, pull_request=about)
 
 
+def renamed(story: Story, name: str, when: datetime) -> None:
+    """Write that the repository was renamed."""
+    former, story.name = story.name, name
+    changes = {"repository": {"name": {"from": former}}}
+    repository = story.repository(when) | {"updated_at": iso(when)}
+    story.tell("repository", when, action="renamed", changes=changes, repository=repository)
+
+
 def api() -> Story:
     """Write a service with a rollback, a revert, a hotfix, staging, an incident and a team."""
     story = Story()
@@ -164,6 +172,7 @@ def api() -> Story:
     team(story, "membership", "added", "09-01 08:02", member=OTHER)
     team(story, "membership", "removed", "09-01 08:03", member=OTHER)
     story.tell("team", at("09-01 08:04"), action="added_to_repository", team=SQUAD)
+    renamed(story, "backend", at("09-03 09:00"))
     return story
 
 
@@ -175,6 +184,7 @@ def web() -> Story:
     story.deploy("w0", at("08-31 12:00"))
     story.push("main", at("09-02 08:00"), [story.commit("w1", at("09-02 07:00"), "Show prices")])
     story.deploy("w1", at("09-02 08:30"))
+    renamed(story, "shop", at("09-03 08:00"))
     return story
 
 

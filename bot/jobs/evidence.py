@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from handlers.blame import Link, Named, Suspect, Windows
-from handlers.places import Known, Place, Told, place_of
+from handlers.places import Known, Place, Told, by_full_name, place_of
 from handlers.remedies import Remedy
 from models import blame as ask
 
@@ -57,7 +57,14 @@ async def world_of(db: AsyncConnection, organization_id: str) -> World:
     """Read an organisation's services and windows."""
     told = await ask.rows(db, ask.SERVICES, organization=organization_id)
     services = [
-        Known(row.id, row.repository_id, row.full_name, row.service, row.environment_class)
+        Known(
+            row.id,
+            row.repository_id,
+            row.full_name,
+            row.service,
+            row.environment_class,
+            tuple(row.former),
+        )
         for row in told
     ]
     windows = Windows()
@@ -176,7 +183,7 @@ async def committed(db: AsyncConnection, world: World, told: Sequence[Row[Any]])
 
 async def numbered(db: AsyncConnection, world: World, cases: Iterable[Evidence]) -> list[Found]:
     """Return the deployments that brought a pull request which an incident names by number."""
-    repositories = {each.full_name.lower(): each.repository_id for each in world.services}
+    repositories = by_full_name(world.services)
     asked = []
     for case in cases:
         for reference in case.told.names:

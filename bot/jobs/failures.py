@@ -60,13 +60,16 @@ async def judge(
     taken = await remedy_again(db, organization_id, repository_id, start)
     taken |= {row.service_deployment_id for row in await ask.rows(db, ask.FAILED, **bound)}
     full_name = await full_name_of(db, repository_id)
-    changed = await services_changed(db, repository_id, full_name, start)
+    former = [
+        row.full_name for row in await ask.rows(db, ask.FORMER_NAMES, repository=repository_id)
+    ]
+    changed = await services_changed(db, repository_id, full_name, start) or since is None
     incidents = await ask.rows(
         db,
         ask.AFFECTED,
         organization=organization_id,
         repository=repository_id,
-        full_name=full_name.lower(),
+        full_names=[full_name.lower(), *former],
         since=EPOCH if changed else start,
     )
     concerned = {row.id for row in incidents}

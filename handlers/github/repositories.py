@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from pydantic import BaseModel, Field
+
 import models
 from handlers.events import Decision
 from handlers.github.cohorts import kind
 from handlers.github.payloads import (
     Event,
+    Name,
     Repository,
     User,
     collect_all_changes,
@@ -21,8 +24,63 @@ MENTIONED, CHANGED, DELETED = 0, 1, 2
 MEASURED_BY = frozenset({"renamed", "transferred", "edited"})
 
 
+class Before(BaseModel):
+    """A name as it was."""
+
+    before: Name = Field(alias="from")
+
+
+class Named(BaseModel):
+    """What changed of a repository itself."""
+
+    name: Before | None = None
+
+
+class Account(BaseModel):
+    """Who had a repository."""
+
+    login: Name
+
+
+class Accounts(BaseModel):
+    """Who had a repository: an organisation or a person."""
+
+    organization: Account | None = None
+    user: Account | None = None
+
+
+class Given(BaseModel):
+    """From whom a repository came."""
+
+    before: Accounts | None = Field(default=None, alias="from")
+
+
+class Changes(BaseModel):
+    """What is different now: a repository's name, or whose it is."""
+
+    repository: Named | None = None
+    owner: Given | None = None
+
+
+class RepositoryEvent(Event):
+    """`repository.*`. `changes` is there where it was renamed, transferred or edited."""
+
+    changes: Changes | None = None
+
+    @property
+    def former(self) -> str | None:
+        """The full name that the repository had before, where this says so."""
+        owner, _, name = (self.repository.full_name or "").partition("/")
+        changes = self.changes or Changes()
+        given = changes.owner.before if changes.owner else None
+        giver = (given.organization or given.user) if given else None
+        if changes.repository and changes.repository.name:
+            return f"{owner}/{changes.repository.name.before}".lower()
+        return f"{giver.login}/{name}".lower() if giver else None
+
+
 @github.on("repository")
-def repository_changed(event: Event) -> Iterator[Decision]:
+def repository_changed(event: RepositoryEvent) -> Iterator[Decision]:
     """A repository keeps its id, and so its history, when renamed, transferred or deleted.
 
     What was measured of it names its address, owner and default branch, and is measured again.
@@ -35,6 +93,13 @@ def repository_changed(event: Event) -> Iterator[Decision]:
         rank=DELETED if deleted else CHANGED,
         deleted_at=event.received_at if deleted else None,
     )
+    if event.former:
+        yield models.RepositoryName(
+            id=f"github:{event.former}",
+            changed_at=at,
+            full_name=event.former,
+            repository_id=repository.key,
+        )
     if event.sender:
         yield contributor(event.sender, at)
     if event.action in MEASURED_BY:

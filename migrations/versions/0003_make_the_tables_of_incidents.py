@@ -53,6 +53,19 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "repository_names",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("organization_id", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("digest", sa.BigInteger(), nullable=False),
+        sa.Column("full_name", sa.Text(), nullable=False),
+        sa.Column("repository_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for name in ("full_name", "repository_id"):
+        op.create_index(op.f(f"ix_repository_names_{name}"), "repository_names", [name])
+    op.create_table(
         "remedies",
         sa.Column("remedy_id", sa.Text(), nullable=False),
         sa.Column("service_deployment_id", sa.Text(), nullable=False),
@@ -974,6 +987,7 @@ def downgrade() -> None:
     op.drop_index("remedies_repository", table_name="remedies")
     op.drop_index("remedies_failed", table_name="remedies")
     op.drop_table("remedies")
+    op.drop_table("repository_names")
     op.drop_index(op.f("ix_deployed_services_repository_id"), table_name="deployed_services")
     op.drop_index("deployed_services_organization", table_name="deployed_services")
     op.drop_table("deployed_services")

@@ -118,3 +118,15 @@ def test_names_of_environments_that_say_no_more_than_their_class_mean_any() -> N
     assert same_environment("prod", "prod-eu")
     assert same_environment("prod-eu", "production")
     assert not same_environment("prod-eu", "prod-us")
+
+
+def test_a_former_name_means_its_repository_until_another_has_it() -> None:
+    backend = Known("b", "id-b", "acme/backend", "production", "production", ("acme/api",))
+    other = Known("o", "id-o", "acme/shop", "production", "production")
+    young = Known("y", "id-y", "acme/api", "production", "production")
+    for incident in (told(names=("number:acme/api#1",)), told("api is down")):
+        assert place_of(incident, [backend, other], {}).repository_id == "id-b"
+        assert place_of(incident, [backend, other, young], {}).repository_id == "id-y"
+    named = told(service="api")
+    assert place_of(named, [backend, other], {}).service_id == "b"
+    assert place_of(named, [backend, other, young], {}).service_id == "y"

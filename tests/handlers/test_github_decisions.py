@@ -141,7 +141,20 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             "release", "prereleased", 0,
             [APP, ADA, "releases github:22002", "Drafts and prereleases ship nothing."],
         ),
-        ("repository", "renamed", 0, ["repositories github:5003", ADA, COLLECT, MEASURE, LINK]),
+        (
+            "repository", "renamed", 0,
+            [
+                "repositories github:5003", "repository_names github:acme/attic", ADA,
+                COLLECT, MEASURE, LINK,
+            ],
+        ),
+        (
+            "repository", "transferred", 0,
+            [
+                "repositories github:5003", "repository_names github:emca/loft", ADA,
+                COLLECT, MEASURE, LINK,
+            ],
+        ),
         ("member", "added", 0, [API, ADA, "contributors github:103", ASKED]),
         ("organization", "member_added", 0, [ADA, "contributors github:103", ASKED]),
         ("organization", "member_invited", 0, [ADA, ASKED]),
