@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics.core import DAY, Bucket, Rows, Scope, Window, ask, scoped, utc
+from models.metrics.core import DAY, Bucket, Rows, Scope, Window, ask, by_bucket, scoped, utc
 from models.metrics.explanation import Metric
 from models.metrics.levels import Level, deployment_frequency_level
 
@@ -44,11 +44,11 @@ from (select *, max(at) filter (where counted) over (
 """
 
 SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day,
+select width_bucket(at, cast(:starts as timestamptz[])) as place,
        count(*) filter (where counted) as count,
        count(*) filter (where state = 'failure') as failed,
        count(*) filter (where shown) as shown
-from rows group by day
+from rows group by place
 """
 
 BY_REPOSITORY = """
@@ -201,9 +201,8 @@ async def deployment_frequency_series(
 ) -> list[FrequencyBucket]:
     """Deployments by day, week or month in the window's zone; every bucket is there."""
     rows = deployments(scope, window.start, window.end)
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told: Mapping[Any, Mapping[Any, int]] = {row["day"]: row for row in answer.mappings()}
-    return [frequency_bucket(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [frequency_bucket(day, row) for day, row in parts]
 
 
 def frequency_bucket(start_date: str, row: Mapping[Any, int] | None) -> FrequencyBucket:

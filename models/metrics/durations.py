@@ -1,17 +1,16 @@
 """How durations spread: the questions that every metric of seconds asks of its rows."""
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics.core import Bucket, Rows, Window, ask
+from models.metrics.core import Bucket, Rows, Window, ask, by_bucket
 
 SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
+select width_bucket(at, cast(:starts as timestamptz[])) as place, count(*) as count,
        percentile_cont(array[0.5, 0.9]) within group (order by value) as percentiles
-from rows where counted group by day
+from rows where counted group by place
 """
 
 BY_REPOSITORY = """
@@ -77,9 +76,8 @@ async def duration_series(
     db: AsyncConnection, rows: Rows, window: Window, bucket: Bucket
 ) -> list[DurationBucket]:
     """Counted durations by day, week or month; a bucket without any has no values."""
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told: Mapping[Any, RowMapping] = {row["day"]: row for row in answer.mappings()}
-    return [duration_bucket(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [duration_bucket(day, row) for day, row in parts]
 
 
 def duration_bucket(start_date: str, row: RowMapping | None) -> DurationBucket:

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics.core import COHORTS, Bin, Bucket, Rows, Scope, Window, ask, histogram
+from models.metrics.core import COHORTS, Bin, Bucket, Rows, Scope, Window, ask, by_bucket, histogram
 from models.metrics.explanation import Metric
 from models.metrics.privacy import Sight, enough_people, too_few, withheld
 from models.persons import Persons
@@ -50,9 +50,9 @@ from (select case when counted and recent then value end as here,
 """
 
 SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, count(*) as count,
+select width_bucket(at, cast(:starts as timestamptz[])) as place, count(*) as count,
        percentile_cont(array[0.5, 0.75, 0.9]) within group (order by value) as percentiles
-from rows where counted group by day
+from rows where counted group by place
 """
 
 SPREAD = """
@@ -229,10 +229,8 @@ async def duration_series(
     """Durations by day, week or month; each withheld where the window's are."""
     rows = metric.rows(scope, window.start, window.end)
     few = too_few(await enough_people(db, sight, rows))
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told = {row["day"]: row for row in answer.mappings()}
-    buckets = [bucket_of(day.isoformat(), told.get(day)) for day in window.buckets(bucket)]
-    return [withheld(one, few) for one in buckets]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [withheld(bucket_of(day, row), few) for day, row in parts]
 
 
 def bucket_of(start_date: str, row: RowMapping | None) -> SpreadBucket:

@@ -1,17 +1,15 @@
 """Rates: which part of the counted rows has the value 1, the questions asked of such rows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics.core import Bucket, Rows, Window, ask
+from models.metrics.core import Bucket, Rows, Window, ask, by_bucket
 
 SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day,
+select width_bucket(at, cast(:starts as timestamptz[])) as place,
        count(*) as count, sum(value) as part
-from rows where counted group by day
+from rows where counted group by place
 """
 
 BY_REPOSITORY = """
@@ -47,11 +45,8 @@ async def rate_series(
     db: AsyncConnection, rows: Rows, window: Window, bucket: Bucket
 ) -> list[tuple[str, Rate]]:
     """A rate by day, week or month, by its first day; empty ones too."""
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told: Mapping[Any, Rate] = {
-        row["day"]: Rate(row["part"], row["count"]) for row in answer.mappings()
-    }
-    return [(day.isoformat(), told.get(day, Rate(0, 0))) for day in window.buckets(bucket)]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [(day, Rate(row["part"], row["count"]) if row else Rate(0, 0)) for day, row in parts]
 
 
 async def rates_by_repository(db: AsyncConnection, rows: Rows) -> list[RepositoryRate]:

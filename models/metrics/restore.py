@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.incidents import SEVERITIES
-from models.metrics.core import Bin, Bucket, Rows, Scope, Window, ask, histogram, scoped
+from models.metrics.core import Bin, Bucket, Rows, Scope, Window, ask, by_bucket, histogram, scoped
 from models.metrics.explanation import Metric
 from models.metrics.recovery import waiting
 
@@ -53,11 +53,11 @@ group by grouping sets ((inside), (inside, severity))
 """
 
 SERIES = """
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day,
+select width_bucket(at, cast(:starts as timestamptz[])) as place,
        count(*) filter (where counted) as count, count(*) filter (where open) as open,
        avg(value) filter (where counted) as mean,
        percentile_cont(0.5) within group (order by value) filter (where counted) as median
-from rows group by day
+from rows group by place
 """
 
 BY_REPOSITORY = """
@@ -173,12 +173,8 @@ async def time_to_restore_series(
 ) -> list[RestoreBucket]:
     """How long incidents lasted by day, week or month of their beginning; empty ones too."""
     rows = restores(scope, window.start, window.end)
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told: Mapping[Any, Any] = {row["day"]: row for row in answer.mappings()}
-    return [
-        RestoreBucket(start_date=day.isoformat(), **restore_figures(told.get(day)))
-        for day in window.buckets(bucket)
-    ]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [RestoreBucket(start_date=day, **restore_figures(row)) for day, row in parts]
 
 
 async def time_to_restore_by_repository(

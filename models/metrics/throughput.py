@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask
+from models.metrics.core import COHORTS, Bucket, Rows, Scope, Window, ask, by_bucket
 from models.metrics.cycle_time import ISSUE, NO_TWIN
 from models.metrics.explanation import Metric
 from models.metrics.groups import (
@@ -52,8 +52,8 @@ select cohort, at >= :start as recent, counted, kind, count(*) as count
 from rows group by 1, 2, 3, 4
 """
 SERIES = f"""
-select cast(date_trunc(:bucket, at at time zone :time_zone) as date) as day, {COUNTS}
-from rows group by day
+select width_bucket(at, cast(:starts as timestamptz[])) as place, {COUNTS}
+from rows group by place
 """
 BY_REPOSITORY = f"""
 select repository_id as key, {COUNTS} from rows where counted and repository_id is not null
@@ -179,11 +179,8 @@ async def throughput_series(
     """What was done by day, week or month, empty ones too; withheld where the window's is."""
     rows = done(scope, sight, window.start, window.end)
     few = too_few(await enough_people(db, sight, rows))
-    answer = await ask(db, rows, SERIES, bucket=bucket.value, time_zone=window.time_zone)
-    told = {row["day"]: row for row in answer.mappings()}
-    return [
-        withheld(bucket_of(day.isoformat(), told.get(day)), few) for day in window.buckets(bucket)
-    ]
+    parts = await by_bucket(db, rows, SERIES, window, bucket)
+    return [withheld(bucket_of(day, row), few) for day, row in parts]
 
 
 def bucket_of(start_date: str, row: RowMapping | None) -> ThroughputBucket:
