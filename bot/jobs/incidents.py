@@ -1,5 +1,6 @@
 """`follow_incident`: what an incident is by everything that was told of it, and what it blames."""
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -126,7 +127,10 @@ async def told_of(
     source = incident_id.partition(":")[0]
     if source == "slack":
         thread = await facts.thread(db, organization_id, incident_id)
-        return incident_of_thread(thread.messages, thread.reactions, thread.channel, reading)
+        # Patterns of one organisation must not keep the others waiting.
+        return await asyncio.to_thread(
+            incident_of_thread, thread.messages, thread.reactions, thread.channel, reading
+        )
     if source == "github":
         issue = await facts.issue(db, organization_id, incident_id)
         return incident_of_issue(issue, reading) if issue else None

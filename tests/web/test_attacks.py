@@ -1,8 +1,10 @@
 """What attackers send to pages and API: rights they lack, other tenants' things, hostile words."""
 
+import asyncio
 import csv
 import io
 import re
+import time
 
 import pytest
 
@@ -149,6 +151,27 @@ def test_a_post_mortem_is_words_and_links_to_the_web(markdown: str) -> None:
 def test_no_cell_is_a_formula(begins: str) -> None:
     ((told,),) = csv.reader(io.StringIO(line([f"{begins}1+1"]), newline=""))
     assert told == f"'{begins}1+1"
+
+
+async def test_slow_patterns_of_one_keep_no_others_waiting(screens: World) -> None:
+    slow = {"start_patterns": ["/.{0,49}.{0,49}x/", "/a*a?a?b/"]}
+    sent = {"text": "\n".join(["a" * 400] * 45), "channel": "incidents", "settings": slow}
+    program, gaps = await screens.program("viewer"), [0.0]
+
+    async def watch() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0)
+            gaps.append(time.monotonic() - before)
+
+    watching = asyncio.create_task(watch())
+    began = time.monotonic()
+    answer = await program.post("/api/v1/incidents/settings/try", json=sent)
+    lasted = time.monotonic() - began
+    await asyncio.sleep(0.01)
+    watching.cancel()
+    assert answer.status_code == 200, answer.text
+    assert max(gaps) < lasted / 2
 
 
 @pytest.mark.parametrize("token", ["xoxb-\u00e9", "xoxb-\r\nx-evil: 1", "x" * 501, "xoxb 1"])

@@ -1,5 +1,6 @@
 """How incidents are read, over the API: patterns, windows, channels, and trying them on a text."""
 
+import asyncio
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
@@ -246,7 +247,7 @@ async def try_text(call: Call, query: Query, sent: Try) -> Trial:
         reading = await incident_settings_of(db, call.member.organization_id)
     if sent.settings is not None:
         reading = merged(sent.settings.model_dump(), reading.places)
-    return trial(sent.text, sent.channel, reading, sent.bot)
+    return await asyncio.to_thread(trial, sent.text, sent.channel, reading, sent.bot)
 
 
 async def configured(call: Call, sent: SentConfiguration) -> Configured:

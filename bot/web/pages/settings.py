@@ -1,5 +1,6 @@
 """The Settings screen, for admins: connectors, how incidents are read, who may see people."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -118,7 +119,7 @@ async def save_incidents(request: Request, form: FormData) -> dict[str, Any] | N
     async with engine(request).begin() as db:
         kept = await incident_settings_of(db, member.organization_id)
         if form.get("do") == "try" or draft.errors:
-            tried = None if draft.errors else tried_on(form, forms.reading(draft, kept))
+            tried = None if draft.errors else await tried_on(form, forms.reading(draft, kept))
             return {"said": draft.said, "errors": draft.errors, "tried": tried} | asked_of(form)
         await keep_settings(db, member.organization_id, forms.columns(draft))
         await judge_again(db, member.organization_id)
@@ -136,7 +137,7 @@ async def save_channels(request: Request, form: FormData) -> dict[str, Any] | No
         if form.get("do") == "try" or draft.errors:
             kept = await incident_settings_of(db, member.organization_id)
             reading = forms.with_places(kept, draft)
-            tried = None if draft.errors else tried_on(form, reading)
+            tried = None if draft.errors else await tried_on(form, reading)
             shown = {"channel_rows": draft.read["rows"], "place_errors": draft.errors}
             return shown | {"tried_places": tried} | asked_of(form)
         await keep_places(db, member.organization_id, draft.read["places"])
@@ -176,13 +177,13 @@ def asked_of(form: FormData) -> dict[str, str]:
     }
 
 
-def tried_on(form: FormData, reading: Reading) -> Trial | None:
+async def tried_on(form: FormData, reading: Reading) -> Trial | None:
     """Say what a text would do; None where there is none to try."""
     told = asked_of(form)
     if not told["trial_text"].strip():
         return None
     bot = forms.text(form, "trial_bot").strip() or None
-    return trial(told["trial_text"], told["trial_channel"], reading, bot)
+    return await asyncio.to_thread(trial, told["trial_text"], told["trial_channel"], reading, bot)
 
 
 async def save_people(request: Request, form: FormData) -> dict[str, Any] | None:
