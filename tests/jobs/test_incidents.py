@@ -15,6 +15,7 @@ import models
 from bot.jobs import incidents as jobs
 from bot.settings import Settings
 from models.incident_changes import ReadAgain, correct, learn, link, report, report_id, say, unlink
+from models.linear_mapping import keep_mappings
 from models.queue import ClaimedJob, queue
 from models.store import remember
 from tests.incident_story import (
@@ -173,6 +174,16 @@ async def test_a_linear_issue_is_an_incident_where_its_team_is_developed(rig: Ri
     await linear_issue(rig, labels=[], canceled_at=at(8))
     await worked(rig)
     assert await incidents(rig) == []
+
+
+async def test_a_new_mapping_moves_the_incidents_of_its_team(rig: Rig) -> None:
+    await linear_issue(rig)
+    assert (await one(rig))["repository_id"] is None
+    for repository in ("github:10", None):
+        async with rig.app.rest.state.engine.begin() as db:
+            await keep_mappings(db, ORGANIZATION, {"linear:t1": repository}, "user:1")
+        await worked(rig)
+        assert (await one(rig))["repository_id"] == repository
 
 
 async def reported(rig: Rig, own: str = "pd-1", **more: Any) -> str:
