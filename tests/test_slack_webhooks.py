@@ -60,6 +60,13 @@ def test_the_published_signature_is_believed() -> None:
         ({b"x-slack-request-timestamp": b"1531420619"}, BODY, AT),
         ({b"x-slack-request-timestamp": b"-1531420618"}, BODY, AT),
         ({b"x-slack-request-timestamp": b"9" * 5000}, BODY, AT),
+        ({b"x-slack-request-timestamp": b" 1531420618"}, BODY, AT),
+        ({b"x-slack-request-timestamp": b"+1531420618"}, BODY, AT),
+        ({b"x-slack-request-timestamp": b"1531420618.0"}, BODY, AT),
+        ({b"x-slack-signature": b"v1" + PUBLISHED[2:]}, BODY, AT),
+        ({b"x-slack-signature": PUBLISHED + b" "}, BODY, AT),
+        ({b"x-slack-signature": b"v0=" + b"z" * 64}, BODY, AT),
+        ({b"x-slack-signature": b"v0=\xff\xfe"}, BODY, AT),
         ({b"x-slack-request-timestamp": "١٥٣".encode()}, BODY, AT),
     ],
 )
