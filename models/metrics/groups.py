@@ -29,7 +29,8 @@ case when {cohort} = any(:cohorts) then null
      else 'made by people: the filter leaves them out' end
 """
 
-# `offset 0` makes Postgres judge each row once, not once for each number.
+# `offset 0` makes Postgres judge each row once, not once for each number; what came before is read
+# apart, so that no row is asked which side it is on.
 DURATIONS = """
 select count(here) as count, avg(here) as mean,
        percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by here) as percentiles,
@@ -37,16 +38,14 @@ select count(here) as count, avg(here) as mean,
        percentile_cont(0.5) within group (order by people) as people_median,
        percentile_cont(0.5) within group (order by agent) as agent_median,
        percentile_cont(0.5) within group (order by bots) as bots_median,
-       count(by_bot) as bots_all, count(before) as previous_count,
-       percentile_cont(0.5) within group (order by before) as previous_median
-from (select case when counted and recent then value end as here,
-             case when counted and not recent then value end as before,
-             case when recent and cohort = 'people' then value end as people,
-             case when recent and cohort = 'agent' then value end as agent,
-             case when recent and cohort = 'bots' then value end as bots,
-             case when recent and cohort = 'bots' then true end as by_bot
-      from (select value, counted, cohort, at >= :start as recent from rows offset 0) told
-      offset 0) judged
+       count(*) filter (where cohort = 'bots') as bots_all,
+       (select array[count(value), percentile_cont(0.5) within group (order by value)]
+        from rows where counted and at < :start) as previous
+from (select cohort, case when counted then value end as here,
+             case when cohort = 'people' then value end as people,
+             case when cohort = 'agent' then value end as agent,
+             case when cohort = 'bots' then value end as bots
+      from rows where at >= :start offset 0) judged
 """
 
 SERIES = """
@@ -184,7 +183,8 @@ async def durations(
     active = await enough_people(db, sight, rows, (True, False), "at >= :start", window.start)
     told = (await ask(db, rows, DURATIONS, start=window.start)).mappings().one()
     few = too_few(active, True)
-    previous = MaybeMedian(median_seconds=told["previous_median"], count=told["previous_count"])
+    before_count, before_median = told["previous"]
+    previous = MaybeMedian(median_seconds=before_median, count=int(before_count))
     found = Durations(
         **spread(told),
         by_cohort={},
