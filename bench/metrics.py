@@ -17,6 +17,7 @@ from bench.stage import Stage, database, web
 from bot.settings import Settings
 from bot.web.accounts import create_user
 from bot.web.auth import cookie_name
+from bot.web.pages.filters import DEFAULT_PERIOD
 from bot.web.sessions import start_session
 from bot.web.tokens import access_token
 from models.store import engine
@@ -51,6 +52,7 @@ PAGES = (
 QUESTIONS = (
     Question("API, all of dora, 90 days", API, 0.060, 90),
     Question("API, all of dora, 2 years", API, 0.300, 730),
+    *(Question(f"{path}, as it opens", path, 0.150, DEFAULT_PERIOD) for path in PAGES),
     *(Question(f"{path}, 90 days", path, 0.150, 90) for path in PAGES),
 )
 
