@@ -109,9 +109,8 @@ async def dora(
 ) -> Dora:
     """Every DORA metric of a scope in a window. Refused for an edition that is not known."""
     asked = Asked(scope, window, now, edition)
-    return Dora(
-        **await header(db, asked), **await of_changes(db, asked), **await of_deployments(db, asked)
-    )
+    head, told = await header(db, asked), await of_changes(db, asked)
+    return body_of(head, told, await of_deployments(db, asked))
 
 
 async def dora_at_once(engine: AsyncEngine, asked: Asked) -> Dora:
@@ -126,7 +125,20 @@ async def dora_at_once(engine: AsyncEngine, asked: Asked) -> Dora:
             return await of_deployments(db, asked)
 
     (head, told), rest = await gather(changes(), others())
-    return Dora(**head, **told, **rest)
+    return body_of(head, told, rest)
+
+
+def body_of(head: Header, changes: Changes, deployments: Deployments) -> Dora:
+    """Put the parts together in the order in which people name them."""
+    return Dora(
+        **head,
+        deployment_frequency=deployments["deployment_frequency"],
+        change_lead_time=changes["change_lead_time"],
+        change_failure_rate=deployments["change_failure_rate"],
+        failed_deployment_recovery_time=deployments["failed_deployment_recovery_time"],
+        rework_rate=deployments["rework_rate"],
+        time_to_restore=changes["time_to_restore"],
+    )
 
 
 async def header(db: AsyncConnection, asked: Asked) -> Header:
