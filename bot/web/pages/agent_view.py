@@ -13,6 +13,7 @@ from bot.web.svg import Caption, outer, plot, short
 from models.agent_pages import Merged, Taken
 from models.budgets import Limit
 from models.metrics.agent import Agent
+from models.metrics.failures import FailureCount
 from models.prompts import AgentSettings
 
 BAR_HEIGHT = 8
@@ -168,9 +169,15 @@ class Compared:
     why: str = ""
 
 
+def shared(told: FailureCount) -> str:
+    """Say a rate and of how many it is; without any, a dash."""
+    return f"{words.share(told['rate'])} ({told['count']})" if told["count"] else words.NOTHING
+
+
 def comparison(told: Agent, merged: Mapping[str, Merged]) -> list[Compared]:
     """Put the agent's and people's pull requests side by side; no ranking, no colours."""
     lead, answer, cost = told["change_lead_time"], told["response_time"], told["cost"]
+    failed = told["change_failure_rate"]
     return [
         Compared("Pull requests merged", str(merged["agent"].number), str(merged["people"].number)),
         Compared(
@@ -184,6 +191,12 @@ def comparison(told: Agent, merged: Mapping[str, Merged]) -> list[Compared]:
             of(lead["agent"]["median_seconds"], lead["agent"]["count"]),
             of(lead["people"]["median_seconds"], lead["people"]["count"]),
             lead["reason"] or "",
+        ),
+        Compared(
+            "Change failure rate",
+            shared(failed["agent"]),
+            shared(failed["people"]),
+            failed["reason"] or "",
         ),
         Compared(
             "Asked to open pull request, median",
