@@ -20,7 +20,9 @@ def engine(url: str, *, pool_size: int = 8, name: str = "veelocity") -> AsyncEng
     """Open a pool of connections to Postgres; broken ones are noticed before they are used.
 
     Postgres is told that pages anywhere cost little more than those in a row: what it reads is in
-    memory or on a solid-state disk, and its default is of spinning ones.
+    memory or on a solid-state disk, and its default is of spinning ones. It answers each question in
+    one process: whoever asks much asks on several connections at once, and starting helpers for
+    questions of milliseconds costs more than they bring.
     """
     return create_async_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
@@ -30,7 +32,8 @@ def engine(url: str, *, pool_size: int = 8, name: str = "veelocity") -> AsyncEng
         hide_parameters=True,
         connect_args={
             "application_name": name,
-            "options": "-c timezone=UTC -c random_page_cost=1.1",
+            "options": "-c timezone=UTC -c random_page_cost=1.1 "
+            "-c max_parallel_workers_per_gather=0",
         },
     )
 
