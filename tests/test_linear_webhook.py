@@ -101,10 +101,19 @@ async def test_a_known_delivery_may_come_again_for_seven_hours(
     assert len(await kept(rig)) == 1
 
 
+async def test_the_event_is_what_the_signed_body_says(rig: Rig) -> None:
+    refused = await posted(rig, about("ENG-12"), event="IssueLabel")
+    assert (refused.status_code, await rig.ask("select id from deliveries")) == (400, [])
+
+
 async def test_what_is_not_signed_lets_nothing_old_in_again(rig: Rig) -> None:
     await posted(rig, about("ENG-12"), delivery_id="d1")
     as_other = {"delivery_id": "d1", "event": "Comment", "age_seconds": HOUR}
-    assert (await posted(rig, about("ENG-12"), **as_other)).status_code == 401
+    refused = await posted(rig, about("ENG-12"), **as_other)
+    assert (refused.status_code, refused.json()["title"]) == (
+        400,
+        "Linear-Event is not the type that the body says",
+    )
     assert len(await kept(rig)) == 1
 
 

@@ -7,7 +7,7 @@ again after a minute, an hour and six hours.
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -39,6 +39,7 @@ MOST_MILLISECONDS = 10**14
 KEPT_HEADERS = (b"content-type", b"user-agent", b"linear-event")
 UNSIGNED = Answer(401, {"title": "Linear-Signature is missing or wrong"})
 UNDATED = Answer(400, {"title": "The body is no JSON object with a webhookTimestamp"})
+ANOTHER_EVENT = Answer(400, {"title": "Linear-Event is not the type that the body says"})
 STALE = Answer(
     401, {"title": "The webhookTimestamp is a minute away from our clock: is this a replay?"}
 )
@@ -90,10 +91,16 @@ class LinearWebhook:
             return NOT_STORED
 
     async def refused(self, headers: dict[bytes, bytes], body: bytes) -> Answer | None:
-        """Say why a body is too old to be believed; None for a fresh one, or one sent again."""
-        at = sent_at(body)
+        """Say why a body is not believed; None for a fresh one, or one that is sent again.
+
+        The header that names the event is not signed, the body that names it too is.
+        """
+        payload = read(body)
+        at = sent_at(payload)
         if at is None:
             return UNDATED
+        if payload.get("type") != headers[b"linear-event"].decode():
+            return ANOTHER_EVENT
         away = abs(time.time() - at)
         if away <= NEW_SECONDS:
             return None
@@ -135,13 +142,18 @@ def signed(body: bytes, signature: bytes, secret: str) -> bool:
     return hmac.compare_digest(made, signature.lower())
 
 
-def sent_at(body: bytes) -> float | None:
-    """Return when a body says it was sent, in seconds; None where it does not say."""
+def read(body: bytes) -> Mapping[str, Any]:
+    """Return a body's object; an empty one where it holds none."""
     try:
-        payload: Any = from_json(body, allow_inf_nan=False)
+        payload = from_json(body, allow_inf_nan=False)
     except ValueError:
-        return None
-    at = payload.get("webhookTimestamp") if isinstance(payload, dict) else None
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def sent_at(payload: Mapping[str, Any]) -> float | None:
+    """Return when a body says it was sent, in seconds; None where it does not say."""
+    at = payload.get("webhookTimestamp")
     if not isinstance(at, int) or isinstance(at, bool) or not 0 < at < MOST_MILLISECONDS:
         return None
     return at / 1000
