@@ -10,11 +10,12 @@ from bot.web.pages.filters import Filters
 from bot.web.svg import Caption
 from models.metrics.core import DAY, HOUR, Bin, Bucket
 from models.metrics.deployments import DeploymentFrequency, FrequencyBucket, RepositoryFrequency
-from models.metrics.development import SpreadBucket, ThroughputBucket
+from models.metrics.development import Durations, SpreadBucket, ThroughputBucket
 from models.metrics.durations import DurationBucket, RepositoryDurations
 from models.metrics.failures import FailureBucket, RepositoryFailures
 from models.metrics.lead_time import ChangeLeadTime, LeadTimeBucket, RepositoryLeadTime
 from models.metrics.levels import change_lead_time_level
+from models.metrics.recovery import RecoveryTime
 
 CANDIDATES = (HOUR, DAY, 7 * DAY, 30.4375 * DAY)
 EVERY = {Bucket.DAY: "per day", Bucket.WEEK: "per week", Bucket.MONTH: "per month"}
@@ -102,22 +103,46 @@ def lead_time_chart(
     told: ChangeLeadTime, series: Sequence[LeadTimeBucket], filters: Filters
 ) -> Chart:
     """Lead time over time, with the cut-off of the level that is next."""
-    spreads = [
+    caption = Caption(
+        "lead-time",
+        "Change lead time over time",
+        f"{typical(told)}, {EVERY[filters.bucket]} of deployment.",
+    )
+    cutoff = goal(told["median_seconds"], filters.edition)
+    return charts.band(caption, spreads_of(series, filters), cutoff)
+
+
+def spreads_of(
+    series: Sequence[LeadTimeBucket | DurationBucket | SpreadBucket], by: Filters
+) -> list[charts.Spread]:
+    """Return the buckets of a duration as they are drawn."""
+    return [
         charts.Spread(
             date.fromisoformat(one["start_date"]),
-            bucket_name(one["start_date"], filters.bucket),
+            bucket_name(one["start_date"], by.bucket),
             one["p50_seconds"],
             one["p90_seconds"],
-            one["count"],
+            one["count"] or 0,
         )
         for one in series
     ]
-    description = (
-        f"Median {words.duration(told['p50_seconds'])}, 90th percentile "
-        f"{words.duration(told['p90_seconds'])}, {EVERY[filters.bucket]} of deployment."
-    )
-    caption = Caption("lead-time", "Change lead time over time", description)
-    return charts.band(caption, spreads, goal(told["median_seconds"], filters.edition))
+
+
+def typical(told: ChangeLeadTime | RecoveryTime | Durations) -> str:
+    """Say how long something takes, typically and slowly."""
+    median, slow = words.duration(told["p50_seconds"]), words.duration(told["p90_seconds"])
+    return f"Median {median}, 90th percentile {slow}"
+
+
+def marks_of(told: ChangeLeadTime | RecoveryTime | Durations) -> list[Mark]:
+    """Return where the median and the 90th percentile stand in a histogram."""
+    known = (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
+    return [Mark(at, f"{name} {words.duration(at)}") for name, at in known if at is not None]
+
+
+def bins_of(bins: Sequence[Bin]) -> list[charts.Bin]:
+    """Return the bins of a histogram as they are drawn."""
+    return [charts.Bin(one["from_seconds"], one["to_seconds"], one["count"]) for one in bins]
 
 
 def goal(median: float | None, edition: int) -> Mark | None:
@@ -142,14 +167,9 @@ def place(seconds: float, edition: int) -> str | None:
 
 def histogram_chart(told: ChangeLeadTime, bins: Sequence[Bin]) -> Chart:
     """How lead times are spread."""
-    drawn = [charts.Bin(one["from_seconds"], one["to_seconds"], one["count"]) for one in bins]
-    marks = [
-        Mark(seconds, f"{name} {words.duration(seconds)}")
-        for name, seconds in (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
-        if seconds is not None
-    ]
     description = f"{words.count(told['count'], 'change')} by how long they took."
-    return charts.histogram(Caption("spread", "Spread of lead times", description), drawn, marks)
+    caption = Caption("spread", "Spread of lead times", description)
+    return charts.histogram(caption, bins_of(bins), marks_of(told))
 
 
 def stages_chart(told: ChangeLeadTime) -> Chart:

@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from bot.web import charts, words
-from bot.web.charts import Chart, Mark
+from bot.web.charts import Chart
 from bot.web.pages.cards import Card, Change, change, thinned
-from bot.web.pages.delivery_view import EVERY, bucket_name
+from bot.web.pages.delivery_view import (
+    EVERY,
+    bins_of,
+    bucket_name,
+    marks_of,
+    spreads_of,
+    typical,
+)
 from bot.web.pages.filters import Filters
 from bot.web.svg import Caption
 from bot.web.whiskers import Whisker, whiskers
@@ -112,34 +119,15 @@ def course_chart(
     key: str, title: str, told: Durations, series: Sequence[SpreadBucket], filters: Filters
 ) -> Chart:
     """A duration over time: the median, and the band up to the 90th percentile."""
-    spreads = [
-        charts.Spread(
-            date.fromisoformat(one["start_date"]),
-            bucket_name(one["start_date"], filters.bucket),
-            one["p50_seconds"],
-            one["p90_seconds"],
-            one["count"] or 0,
-        )
-        for one in series
-    ]
-    description = (
-        f"Median {words.duration(told['p50_seconds'])}, 90th percentile "
-        f"{words.duration(told['p90_seconds'])}, {EVERY[filters.bucket]}."
-    )
-    return charts.band(Caption(key, title, description), spreads)
+    caption = Caption(key, title, f"{typical(told)}, {EVERY[filters.bucket]}.")
+    return charts.band(caption, spreads_of(series, filters))
 
 
 def histogram_chart(told: Durations, bins: Sequence[Bin]) -> Chart:
     """How long pull requests waited for their first review."""
-    drawn = [charts.Bin(one["from_seconds"], one["to_seconds"], one["count"]) for one in bins]
-    marks = [
-        Mark(seconds, f"{name} {words.duration(seconds)}")
-        for name, seconds in (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
-        if seconds is not None
-    ]
     said = f"{words.count(told['count'] or 0, 'pull request')} by how long they waited."
     caption = Caption("waits", "Spread of review times", said)
-    return charts.histogram(caption, drawn, marks, "pull request")
+    return charts.histogram(caption, bins_of(bins), marks_of(told), "pull request")
 
 
 def throughput_chart(told: Throughput, series: Sequence[ThroughputBucket], by: Filters) -> Chart:

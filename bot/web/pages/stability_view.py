@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 
 from bot.web import charts, courses, words
-from bot.web.charts import Chart, Mark
-from bot.web.pages.delivery_view import EVERY, bucket_name
+from bot.web.charts import Chart
+from bot.web.pages.delivery_view import (
+    EVERY,
+    bins_of,
+    bucket_name,
+    marks_of,
+    spreads_of,
+    typical,
+)
 from bot.web.pages.filters import Filters
 from bot.web.pages.incident_view import Blame, Said
 from bot.web.svg import Caption
@@ -63,35 +70,16 @@ def failure_chart(
 
 def recovery_chart(told: RecoveryTime, series: Sequence[DurationBucket], filters: Filters) -> Chart:
     """Recovery times over time: the median and the band up to the 90th percentile."""
-    spreads = [
-        charts.Spread(
-            date.fromisoformat(one["start_date"]),
-            bucket_name(one["start_date"], filters.bucket),
-            one["p50_seconds"],
-            one["p90_seconds"],
-            one["count"],
-        )
-        for one in series
-    ]
-    description = (
-        f"Median {words.duration(told['p50_seconds'])}, 90th percentile "
-        f"{words.duration(told['p90_seconds'])}, {EVERY[filters.bucket]} of the failure."
-    )
+    description = f"{typical(told)}, {EVERY[filters.bucket]} of the failure."
     caption = Caption("recovery", "Recovery times over time", description)
-    return charts.band(caption, spreads, None, FAILED)
+    return charts.band(caption, spreads_of(series, filters), None, FAILED)
 
 
 def recovery_histogram(told: RecoveryTime, bins: Sequence[Bin]) -> Chart:
     """How recovery times are spread."""
-    drawn = [charts.Bin(one["from_seconds"], one["to_seconds"], one["count"]) for one in bins]
-    marks = [
-        Mark(seconds, f"{name} {words.duration(seconds)}")
-        for name, seconds in (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
-        if seconds is not None
-    ]
     description = f"{words.count(told['count'], FAILED)} by how long they took to mend."
     caption = Caption("recovery-spread", "Spread of recovery times", description)
-    return charts.histogram(caption, drawn, marks, FAILED)
+    return charts.histogram(caption, bins_of(bins), marks_of(told), FAILED)
 
 
 def severities(told: TimeToRestore) -> list[SeverityRow]:
