@@ -140,8 +140,8 @@ def by_hand(case: Case) -> dict[str, Blame]:
 
 
 def hand(suspect: Suspect, link: Link) -> Blame:
-    """Return that a person linked a deployment."""
-    reason = f"linked by {link.by} on {link.at.day} {link.at:%b %Y}"
+    """Return that a person linked a deployment; who that was is said where it may be seen."""
+    reason = f"linked by hand on {link.at.day} {link.at:%b %Y}"
     return Blame(suspect, "hand", reason, link.by)
 
 

@@ -190,7 +190,7 @@ def test_a_link_by_hand_wins_over_what_is_named() -> None:
     incident = Trouble("I", "11:00", "12:00", names=(NAMES_D1,), links=(linked("D2"),))
     result = judged(deployments, [incident])
     assert result.blamed("I") == [("D2", "hand")]
-    assert result.why("I") == "linked by ada@example.com on 3 Sep 2026"
+    assert result.why("I") == "linked by hand on 3 Sep 2026"
 
 
 def test_of_two_links_by_hand_in_a_service_the_later_counts() -> None:
