@@ -20,8 +20,8 @@ def engine(url: str, *, pool_size: int = 8, name: str = "veelocity") -> AsyncEng
     """Open a pool of connections to Postgres; broken ones are noticed before they are used.
 
     Postgres is told that pages anywhere cost little more than those in a row: what it reads is in
-    memory or on a solid-state disk, and its default is of spinning ones. It answers each question in
-    one process: whoever asks much asks on several connections at once, and starting helpers for
+    memory or on a solid-state disk, and its default is of spinning ones. It answers each question
+    in one process: whoever asks much asks on several connections at once, and to start helpers for
     questions of milliseconds costs more than they bring.
     """
     return create_async_engine(
