@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -194,7 +195,13 @@ def scoped(
 
 def asked(rows: Rows, question: str) -> TextClause:
     """A question over `rows`: the metric's SELECT is the CTE that it reads."""
-    return text(f"with rows as not materialized ({rows.sql})\n{question}")
+    return worded(rows.sql, question)
+
+
+@lru_cache(maxsize=1024)
+def worded(sql: str, question: str) -> TextClause:
+    """The words of `asked`; there are a few hundred of them, and to read one takes a while."""
+    return text(f"with rows as not materialized ({sql})\n{question}")
 
 
 async def ask(db: AsyncConnection, rows: Rows, question: str, **bound: object) -> CursorResult[Any]:
