@@ -860,6 +860,28 @@ def upgrade() -> None:
         unique=False,
         postgresql_include=["kind", "counted"],
     )
+    # What is derived of what is known already: pull requests, issues and failures.
+    op.execute(
+        """
+        insert into jobs (organization_id, lane, name, key, arguments)
+        select r.organization_id, 'ingest', j.name, j.name || ':' || r.id,
+               jsonb_build_object('repository', r.id, 'all', true)
+          from repositories r
+          cross join (values ('collect_changes'), ('measure_pull_requests'), ('link_issues'))
+               as j(name)
+            on conflict (key) where status = 'waiting'
+            do update set arguments = jobs.arguments || excluded.arguments
+        """
+    )
+    op.execute(
+        """
+        insert into jobs (organization_id, lane, name, key, arguments)
+        select organization_id, 'ingest', 'follow_incident', 'follow_incident:' || id,
+               jsonb_build_object('incident', id)
+          from issues where cardinality(labels) > 0 and not deleted
+            on conflict (key) where status = 'waiting' do nothing
+        """
+    )
 
 
 def downgrade() -> None:
