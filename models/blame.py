@@ -201,10 +201,13 @@ NEEDED = text("""
                     select max(t.finished_at) from service_deployments t
                      where t.service_id = d.service_id and t.sha = d.sha
                        and t.state = 'success' and t.finished_at <= d.finished_at
-                       and t.id <> d.id)
+                       and (t.finished_at, t.deployment_id collate "C")
+                         < (d.finished_at, d.deployment_id collate "C"))
                else (select max(t.finished_at) from service_deployments t
                       where t.service_id = d.service_id and t.kind in ('new', 'rollforward')
-                        and t.finished_at <= d.finished_at and t.id <> d.id)
+                        and t.finished_at <= d.finished_at
+                        and (t.finished_at, t.deployment_id collate "C")
+                          < (d.finished_at, d.deployment_id collate "C"))
                end)) as start
       from service_deployments d
      where repository_id = :repository and finished_at >= :since
