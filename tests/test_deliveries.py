@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +344,7 @@ def mutated(payload: Any, path: tuple[Any, ...], wrong: Any) -> None:
     if wrong is MISSING:
         del payload[path[-1]]
     else:
-        payload[path[-1]] = wrong
+        payload[path[-1]] = deepcopy(wrong)  # it may itself be made wrong next
 
 
 @st.composite
