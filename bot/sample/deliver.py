@@ -30,19 +30,12 @@ Delivered, signed: {what}.
 {address} answered {status}: {said}.
 What it decided: {decisions}"""
 LATEST = "sample_incident"
-WORDS = "SEV2: errors in production of api since the last deployment"
+WORDS = "SEV2: errors in production of {name} since the last deployment"
 
 
 def deployment_status(stage: Stage) -> tuple[Delivery, str]:
     """Return one more successful production deployment, of a commit that never ran before."""
-    noted = stage.note()
-    last = next(
-        delivery
-        for delivery in reversed(story(noted.seed, noted.until).deliveries)
-        if delivery.event == "deployment_status"
-        and delivery.payload["deployment_status"]["state"] == "success"
-        and delivery.payload["deployment"]["environment"] == "production"
-    )
+    last = latest_deployment(stage)
     now, number = datetime.now(UTC).replace(microsecond=0), time.time_ns() // 1000
     at = now.isoformat().replace("+00:00", "Z")
     fresh: dict[str, Any] = {"created_at": at, "updated_at": at}
@@ -59,13 +52,26 @@ def deployment_status(stage: Stage) -> tuple[Delivery, str]:
     return Delivery("deployment_status", str(uuid4()), payload, now), what
 
 
+def latest_deployment(stage: Stage) -> Delivery:
+    """Return the story's last success in production."""
+    noted = stage.note()
+    return next(
+        delivery
+        for delivery in reversed(story(noted.seed, noted.until).deliveries)
+        if delivery.event == "deployment_status"
+        and delivery.payload["deployment_status"]["state"] == "success"
+        and delivery.payload["deployment"]["environment"] == "production"
+    )
+
+
 def incident(stage: Stage) -> tuple[Delivery, str]:
-    """Return a message in Slack that says production is broken."""
+    """Return a message in Slack that says what was deployed last is broken."""
+    words = WORDS.format(name=latest_deployment(stage).payload["repository"]["name"])
     ts = f"{time.time():.6f}"
     (stage.home / LATEST).write_text(ts)
-    event = {"type": "message", "user": talk.account(PEOPLE[0]), "text": WORDS, "ts": ts}
+    event = {"type": "message", "user": talk.account(PEOPLE[0]), "text": words, "ts": ts}
     event |= {"channel": talk.INCIDENTS, "channel_type": "channel", "event_ts": ts}
-    return of_slack(event), OPENED.format(words=WORDS)
+    return of_slack(event), OPENED.format(words=words)
 
 
 def resolve(stage: Stage) -> tuple[Delivery, str]:
