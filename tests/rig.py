@@ -1,5 +1,6 @@
 """The real app in the test's own process: deliver, settle, ask, in a test's own words."""
 
+import asyncio
 import hashlib
 import hmac
 import time
@@ -29,6 +30,7 @@ from models.queue import find_homes
 from models.store import remember
 
 EMAIL = "lead@example.com"
+TICKS = 20
 CONNECTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -175,3 +177,10 @@ async def rig_of(settings: Settings) -> AsyncIterator[Rig]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             yield Rig(app, settings, client)
+    await hung_up()
+
+
+async def hung_up() -> None:
+    """Let connections that were cut off while they were made end before their loop does."""
+    for _ in range(TICKS):
+        await asyncio.sleep(0)
