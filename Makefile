@@ -42,4 +42,4 @@ bench: .venv  ## the benchmarks, side by side
 	@touch .venv
 
 lock:  ## resolve pyproject.toml anew into requirements.lock (needs uv)
-	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --output-file requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock pyproject.toml

@@ -27,8 +27,9 @@ MODULES = [
     if "versions" not in path.parts
 ]
 SELF = {"tests/test_layout.py"}
+REGISTRIES = "|".join(("py" + "pi", "python" + "hosted", "npm" + "js", "yarn" + "pkg"))
 FOREIGN = re.compile(
-    r"https?://[^\s\"']*(?:pypi|python" + r"hosted|npm" + r"js|yarn" + r"pkg)|index-url[ =]*http"
+    rf"https?:\/\/[^\s\"']*(?:{REGISTRIES})|index[-]url[ =]*http"
     r"|(?<![\w.])/(?:root|work|home/[a-z]+)/",
 )
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
