@@ -7,15 +7,12 @@ from functools import cache
 from typing import Any
 
 from handlers import Decided, decide
-from models.columns import EPOCH
-from tests.handlers.recorded import ROOT, line, spelled
+from tests.handlers.recorded import ROOT, Delivery, held, line, only
 
 STORY = ROOT / "tests" / "payloads" / "linear.ndjson"
 WORKSPACE = "9a1f6f0e-3f0c-4a7e-9d3f-0c1a5be0d111"
 ORGANIZATION = "github:9001"
 RECEIVED_AT = datetime(2026, 9, 7, 10, 0, 30, tzinfo=UTC)
-
-Delivery = tuple[str, dict[str, Any]]
 
 
 @cache
@@ -54,17 +51,9 @@ def said(event: str, body: dict[str, Any]) -> list[str]:
 
 def row(table: str, event: str, body: dict[str, Any]) -> Any:
     """Return the only row of a table that follows."""
-    rows = [fact for fact in decided(event, body).rows if fact.__tablename__ == table]
-    assert len(rows) == 1
-    return rows[0]
+    return only(table, decided(event, body))
 
 
 def tables(deliveries: Iterable[Delivery]) -> dict[Any, Any]:
-    """Return what a store would hold: by table and id, the greatest of clock, rank and content."""
-    held: dict[Any, Any] = {}
-    for event, body in deliveries:
-        for fact in decided(event, body).rows:
-            name, content = (fact.__tablename__, fact.id), spelled(fact)
-            age = (fact.changed_at or EPOCH, fact.rank, content)
-            held[name] = max(held.get(name, age), age)
-    return held
+    """Return what a store would hold after deliveries."""
+    return held(fact for each in deliveries for fact in decided(*each).rows)

@@ -22,6 +22,7 @@ NAMES = ("v0", "v1", "c1", "c2", "c2b", "m1", "m2", "annotated tag v2.0.0")
 C = {name: sha1(name.encode()).hexdigest() for name in NAMES}
 
 Delivery = tuple[str, dict[str, Any]]
+Arrived = tuple[str, dict[str, Any], datetime]
 
 
 @cache
@@ -54,12 +55,16 @@ def line(spoken: dict[str, Any]) -> str:
 
 def row(table: str, event: str, body: dict[str, Any]) -> Any:
     """Return the only row of a table that follows."""
-    rows = [fact for fact in decided(event, body).rows if fact.__tablename__ == table]
-    assert len(rows) == 1
-    return rows[0]
+    return only(table, decided(event, body))
 
 
-def arrived(deliveries: Iterable[Delivery]) -> list[tuple[str, dict[str, Any], datetime]]:
+def only(table: str, found: Decided) -> Any:
+    """Return the only row of a table among what was decided."""
+    (row,) = [fact for fact in found.rows if fact.__tablename__ == table]
+    return row
+
+
+def arrived(deliveries: Iterable[Delivery]) -> list[Arrived]:
     """Give each delivery the time it was received at, a second apart."""
     return [
         (event, body, RECEIVED_AT + timedelta(seconds=number))
@@ -67,15 +72,18 @@ def arrived(deliveries: Iterable[Delivery]) -> list[tuple[str, dict[str, Any], d
     ]
 
 
-def tables(deliveries: Iterable[tuple[str, dict[str, Any], datetime]]) -> dict[Any, Any]:
+def tables(deliveries: Iterable[Arrived]) -> dict[Any, Any]:
+    """Return what a store would hold after deliveries that arrived at some time."""
+    return held(fact for each in deliveries for fact in decided(*each).rows)
+
+
+def held(facts: Iterable[Fact]) -> dict[Any, Any]:
     """Return what a store would hold: by table and id, the greatest of clock, rank and content."""
-    held: dict[Any, Any] = {}
-    for event, body, received_at in deliveries:
-        for fact in decided(event, body, received_at).rows:
-            name, content = (fact.__tablename__, fact.id), spelled(fact)
-            age = (fact.changed_at, fact.rank, content)
-            held[name] = max(held.get(name, age), age)
-    return held
+    kept: dict[Any, Any] = {}
+    for fact in facts:
+        name, age = (fact.__tablename__, fact.id), (fact.changed_at, fact.rank, spelled(fact))
+        kept[name] = max(kept.get(name, age), age)
+    return kept
 
 
 def spelled(fact: Fact) -> str:

@@ -2,19 +2,17 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from handlers import Decided, decide
-from tests.handlers.recorded import RECEIVED_AT, ROOT, spelled
+from tests.handlers.recorded import RECEIVED_AT, ROOT, Arrived, Delivery, held
 
 STORY = ROOT / "tests" / "payloads" / "slack.ndjson"
 ORGANIZATION = "github:9001"
 TEAM, INCIDENTS, RANDOM, PRIVATE = "T0ACMEHQ1", "C0INCIDEN", "C0RANDOM1", "C0PRIVATE"
 BASE = 1789000000
-
-Delivery = tuple[str, dict[str, Any]]
 
 
 @cache
@@ -71,20 +69,6 @@ def row(kind: str, body: dict[str, Any]) -> Any:
     return found
 
 
-def arrived(deliveries: Iterable[Delivery]) -> list[tuple[str, dict[str, Any], datetime]]:
-    """Give each delivery the time it was received at, a second apart."""
-    return [
-        (kind, body, RECEIVED_AT + timedelta(seconds=number))
-        for number, (kind, body) in enumerate(deliveries)
-    ]
-
-
-def tables(deliveries: Iterable[tuple[str, dict[str, Any], datetime]]) -> dict[Any, Any]:
-    """Return what a store would hold: by table and id, the greatest of clock, rank and content."""
-    held: dict[Any, Any] = {}
-    for kind, body, received_at in deliveries:
-        for fact in decided(kind, body, received_at).rows:
-            name = (fact.__tablename__, fact.id)
-            age = (fact.changed_at, fact.rank, spelled(fact))
-            held[name] = max(held.get(name, age), age)
-    return held
+def tables(deliveries: Iterable[Arrived]) -> dict[Any, Any]:
+    """Return what a store would hold after events that arrived at some time."""
+    return held(fact for each in deliveries for fact in decided(*each).rows)

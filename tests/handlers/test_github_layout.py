@@ -1,16 +1,19 @@
 """Promises about the handlers of GitHub's events: registered, recorded, documented, permitted."""
 
 import importlib
-import inspect
 import pkgutil
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 import handlers.github
 from handlers import SOURCES, Account
 from handlers.github import account, installations, issues, pull_requests, releases, teams
+from tests.handlers.promises import (
+    handlers_say_what_they_mean,
+    module_is_documented,
+    notes_are_sentences,
+)
 from tests.handlers.recorded import ROOT, decided, story
 
 SOURCE = SOURCES["github"]
@@ -114,25 +117,13 @@ def test_every_recorded_delivery_but_ping_belongs_to_the_installation():
 
 
 def test_every_registered_handler_says_what_it_means():
-    for name, registered in SOURCE.handlers.items():
-        for handler, model in registered:
-            assert inspect.getdoc(handler), name
-            assert inspect.getdoc(model), name
+    handlers_say_what_they_mean(SOURCE)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_module_function_and_model_is_documented(module):
-    assert module.__doc__
-    for name, found in vars(module).items():
-        ours = getattr(found, "__module__", "") == module.__name__
-        if ours and (inspect.isfunction(found) or inspect.isclass(found)):
-            assert found.__doc__, name
-            assert found.__doc__ != BaseModel.__doc__, name
+    module_is_documented(module)
 
 
 def test_notes_and_reasons_are_one_sentence():
-    notes = {said["note"] for event, body in story() for said in decided(event, body).says
-             if "note" in said}  # fmt: skip
-    for sentence in notes | set(SOURCE.ignored.values()):
-        assert sentence.endswith(".")
-        assert "\n" not in sentence
+    notes_are_sentences(SOURCE, story(), decided)

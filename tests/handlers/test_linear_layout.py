@@ -1,16 +1,15 @@
 """Promises about the handlers of Linear's events: registered, recorded, documented."""
 
 import importlib
-import inspect
 import pkgutil
 
 import pytest
-from pydantic import BaseModel
 
 import handlers.linear
 from handlers import SOURCES, Account
 from handlers.linear import account
 from tests.handlers.linear_recorded import WORKSPACE, decided, story
+from tests.handlers.promises import module_is_documented, notes_are_sentences
 
 SOURCE = SOURCES["linear"]
 REGISTERED = {name.partition(".")[0] for name in SOURCE.handlers}
@@ -65,19 +64,8 @@ def test_every_row_belongs_to_the_organization() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_module_function_and_model_is_documented(module: object) -> None:
-    assert module.__doc__
-    for name, found in vars(module).items():
-        ours = getattr(found, "__module__", "") == module.__name__  # type: ignore[attr-defined]
-        if ours and (inspect.isfunction(found) or inspect.isclass(found)):
-            assert found.__doc__, name
-            assert found.__doc__ != BaseModel.__doc__, name
+    module_is_documented(module)
 
 
 def test_notes_and_reasons_are_one_sentence() -> None:
-    notes = {
-        said["note"] for event, body in story() for said in decided(event, body).says
-        if "note" in said
-    }  # fmt: skip
-    for sentence in notes | set(SOURCE.ignored.values()):
-        assert sentence.endswith(".")
-        assert "\n" not in sentence
+    notes_are_sentences(SOURCE, story(), decided)

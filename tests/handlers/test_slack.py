@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.handlers.recorded import arrived
 from tests.handlers.recorded_slack import (
     INCIDENTS,
     ORGANIZATION,
     PRIVATE,
     RANDOM,
     TEAM,
-    arrived,
     decided,
     key,
     recorded,

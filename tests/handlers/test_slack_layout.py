@@ -1,12 +1,10 @@
 """Promises about the handlers of Slack's events: registered, recorded, documented, asked for."""
 
-import inspect
 import json
 from urllib.parse import parse_qsl
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 import handlers.slack
 import handlers.slack_payloads
@@ -14,6 +12,11 @@ from bot.clients import slack_scopes
 from handlers import SOURCES, Account
 from handlers.slack import account
 from tests.fakes.slack import ALL
+from tests.handlers.promises import (
+    handlers_say_what_they_mean,
+    module_is_documented,
+    notes_are_sentences,
+)
 from tests.handlers.recorded import ROOT
 from tests.handlers.recorded_slack import TEAM, decided, lines, story
 
@@ -98,25 +101,13 @@ def test_a_payload_that_names_no_workspace_belongs_to_nobody(payload):
 
 
 def test_every_registered_handler_says_what_it_means():
-    for name, registered in SOURCE.handlers.items():
-        for handler, model in registered:
-            assert inspect.getdoc(handler), name
-            assert inspect.getdoc(model), name
+    handlers_say_what_they_mean(SOURCE)
 
 
 @pytest.mark.parametrize("module", [handlers.slack, handlers.slack_payloads])
 def test_every_function_and_model_is_documented(module):
-    assert module.__doc__
-    for name, found in vars(module).items():
-        ours = getattr(found, "__module__", "") == module.__name__
-        if ours and (inspect.isfunction(found) or inspect.isclass(found)):
-            assert found.__doc__, name
-            assert found.__doc__ != BaseModel.__doc__, name
+    module_is_documented(module)
 
 
 def test_notes_and_reasons_are_one_sentence():
-    notes = {said["note"] for kind, body in story() for said in decided(kind, body).says
-             if "note" in said}  # fmt: skip
-    for sentence in notes | set(SOURCE.ignored.values()):
-        assert sentence.endswith(".")
-        assert "\n" not in sentence
+    notes_are_sentences(SOURCE, story(), decided)
