@@ -43,10 +43,15 @@ def references(text: str, *, repository: str | None = None) -> list[str]:
 
     `repository`: the `owner/name` that numbers without one belong to.
     """
+    words = WEB.sub(" ", text)
     found = dict.fromkeys(
-        each
-        for read in (addresses, numbers, shas, identifiers, repositories)
-        for each in read(text, repository)
+        (
+            *addresses(text),
+            *numbers(words, repository),
+            *shas(words),
+            *identifiers(text),
+            *repositories(words),
+        )
     )
     return list(found)[:MOST]
 
@@ -64,7 +69,7 @@ def branch_identifiers(branch: str) -> list[str]:
     return list(dict.fromkeys(each for each in found if is_identifier(each)))
 
 
-def addresses(text: str, _: str | None) -> Iterator[str]:
+def addresses(text: str) -> Iterator[str]:
     """Yield what addresses on GitHub lead to."""
     for owner, name, kind, which in WEB.findall(text):
         full_name = f"{owner}/{name}".lower()
@@ -78,19 +83,19 @@ def addresses(text: str, _: str | None) -> Iterator[str]:
             yield f"repository:{full_name}"
 
 
-def numbers(text: str, repository: str | None) -> Iterator[str]:
-    """Yield numbered issues and pull requests."""
-    for full_name, number in NUMBERED.findall(WEB.sub(" ", text)):
+def numbers(words: str, repository: str | None) -> Iterator[str]:
+    """Yield numbered issues and pull requests of a text without addresses."""
+    for full_name, number in NUMBERED.findall(words):
         yield f"number:{(full_name or repository or '').lower()}#{number}"
 
 
-def shas(text: str, _: str | None) -> Iterator[str]:
+def shas(words: str) -> Iterator[str]:
     """Yield commits, by at least seven hex digits of which one is a letter and one is not."""
-    for found in SHA.findall(WEB.sub(" ", text).lower()):
+    for found in SHA.findall(words.lower()):
         yield f"sha:{found}"
 
 
-def identifiers(text: str, _: str | None) -> Iterator[str]:
+def identifiers(text: str) -> Iterator[str]:
     """Yield identifiers of Linear's issues."""
     for key, number in IDENTIFIER.findall(text):
         told = f"identifier:{key.upper()}-{number}"
@@ -98,9 +103,9 @@ def identifiers(text: str, _: str | None) -> Iterator[str]:
             yield told
 
 
-def repositories(text: str, _: str | None) -> Iterator[str]:
+def repositories(words: str) -> Iterator[str]:
     """Yield repositories that are named in full."""
-    for owner, name in FULL_NAME.findall(WEB.sub(" ", text)):
+    for owner, name in FULL_NAME.findall(words):
         yield f"repository:{owner}/{name.rstrip('.')}".lower()
 
 

@@ -122,7 +122,10 @@ def pull_request_changed(event: PullRequestEvent) -> Iterator[Decision]:
 
 def remembered(event: PullRequestEvent) -> models.PullRequest:
     """Return the row. Until it is merged, GitHub's merge commit is only a trial."""
-    pr = event.pull_request
+    pr, name = event.pull_request, event.repository.full_name
+    words = f"{pr.title or ''}\n{pr.body or ''}"
+    closes = closing(words, repository=name)
+    mentions = (*closes, *branch_identifiers(pr.head.ref), *references(words, repository=name))
     return models.PullRequest(
         id=pr.key,
         changed_at=pr.clock,
@@ -150,18 +153,9 @@ def remembered(event: PullRequestEvent) -> models.PullRequest:
         additions=pr.additions,
         deletions=pr.deletions,
         changed_files=pr.changed_files,
-        mentions=mentioned(event),
-        closes=closing(f"{pr.title or ''}\n{pr.body or ''}", repository=event.repository.full_name),
+        mentions=list(dict.fromkeys(mentions)),
+        closes=closes,
     )
-
-
-def mentioned(event: PullRequestEvent) -> list[str]:
-    """Return what a pull request's branch, title and description refer to, what it closes first."""
-    pr, name = event.pull_request, event.repository.full_name
-    words = f"{pr.title or ''}\n{pr.body or ''}"
-    closes = closing(words, repository=name)
-    told = references(words, repository=name)
-    return list(dict.fromkeys([*closes, *branch_identifiers(pr.head.ref), *told]))
 
 
 def rank(event: PullRequestEvent) -> int:
