@@ -13,7 +13,7 @@ from bot.web.auth import Member, require
 from bot.web.pages import agent_view as view
 from bot.web.pages.deliveries import asked_id
 from bot.web.pages.delivery import bar, downloads, engine
-from bot.web.pages.filters import Filters, Repositories, chosen, repositories
+from bot.web.pages.filters import Filters, Repositories, known_and_chosen
 from bot.web.pages.render import page, utc_now
 from models import agent_pages as asked
 from models.metrics import agent as metrics
@@ -55,11 +55,9 @@ async def screen(request: Request, said: str | None = None, *, refused: bool = F
 
 async def figures(request: Request) -> dict[str, Any]:
     """Ask for everything that the screen shows."""
-    member: Member = request.state.member
     now = utc_now()
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        known, filters = await known_and_chosen(db, request, now)
         return (
             bar(filters, known, request.query_params)
             | await work(db, request, filters, known)

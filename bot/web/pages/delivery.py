@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from bot.web.auth import Member, require
 from bot.web.pages import delivery_tabs as tabs
-from bot.web.pages.filters import PERIODS, Filters, Repositories, chosen, repositories
+from bot.web.pages.filters import PERIODS, Filters, Repositories, known_and_chosen
 from bot.web.pages.render import page, utc_now
 from models.metrics import deployments, lead_time, stability
 from models.metrics.core import Bucket
@@ -46,8 +46,7 @@ def screen(tab: Tab) -> Callable[[Request], Awaitable[Response]]:
         member: Member = request.state.member
         now = utc_now()
         async with engine(request).connect() as db:
-            known = await repositories(db, member.organization_id)
-            filters = await chosen(db, request.query_params, member.organization_id, known, now)
+            known, filters = await known_and_chosen(db, request, now)
             last = await latest_event(db, member.organization_id)
         figures = await tab.figures(engine(request), filters, now)
         return page(
@@ -93,12 +92,8 @@ def downloads(metric: Metric, name: str) -> Any:
 
     @require("viewer")
     async def download(request: Request) -> Response:
-        member: Member = request.state.member
         async with engine(request).connect() as db:
-            known = await repositories(db, member.organization_id)
-            filters = await chosen(
-                db, request.query_params, member.organization_id, known, utc_now()
-            )
+            _, filters = await known_and_chosen(db, request, utc_now())
         return StreamingResponse(
             lines(engine(request), metric, filters),
             media_type="text/csv; charset=utf-8",

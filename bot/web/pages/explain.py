@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bot.web.auth import Member, require
+from bot.web.auth import require
 from bot.web.pages import cards, stability_cards
 from bot.web.pages.delivery import bar, engine
-from bot.web.pages.filters import Filters, chosen, repositories
+from bot.web.pages.filters import Filters, known_and_chosen
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
 from models.metrics import deployments, lead_time, stability
@@ -87,14 +87,12 @@ EXPLAINED = {
 @require("viewer")
 async def explain(request: Request) -> Response:
     """`GET /delivery/explain/{metric}`: the number, its definition and its rows."""
-    member: Member = request.state.member
     asked = EXPLAINED.get(request.path_params["metric"])
     if asked is None:
         raise Problem(404, "Not Found", "There is no metric of that name.")
     now, rows = utc_now(), Page(cursor=request.query_params.get("cursor"))
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        known, filters = await known_and_chosen(db, request, now)
         card, level = await asked.question(db, filters, now)
         explained = await explanation(db, asked.metric, filters.scope, filters.window, rows)
     return page(

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
 
 from models.errors import Refused
 from models.metrics.core import Bucket, Scope, Window, measured_in
@@ -127,6 +128,15 @@ async def repositories(db: AsyncConnection, organization_id: str) -> Repositorie
     environments = (await db.execute(ENVIRONMENTS, bound)).scalars().all()
     teams = {row.id: row.name for row in await db.execute(TEAMS, bound)}
     return Repositories(named, tuple(environments), teams)
+
+
+async def known_and_chosen(
+    db: AsyncConnection, request: Request, now: datetime
+) -> tuple[Repositories, Filters]:
+    """Return what a member can filter a screen by, and what its address chose."""
+    home = request.state.member.organization_id
+    known = await repositories(db, home)
+    return known, await chosen(db, request.query_params, home, known, now)
 
 
 async def chosen(

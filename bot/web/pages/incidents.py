@@ -15,7 +15,7 @@ from bot.web.auth import Member, require
 from bot.web.markdown import rendered
 from bot.web.pages import incident_view as view
 from bot.web.pages.delivery import bar, engine
-from bot.web.pages.filters import Filters, chosen, repositories
+from bot.web.pages.filters import Filters, known_and_chosen, repositories
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
 from models import incident_screens as asked
@@ -105,8 +105,7 @@ async def figures(request: Request) -> dict[str, Any]:
     now = utc_now()
     of = choice(request.query_params)
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
+        known, filters = await known_and_chosen(db, request, now)
         found = await asked.listed(db, wanted(filters, of), PAGE_ROWS + 1)
         rows = found[:PAGE_ROWS]
         shown = bar(filters, known, request.query_params)
@@ -225,11 +224,9 @@ async def one(db: AsyncConnection, found: RowMapping) -> dict[str, Any]:
 @require("viewer")
 async def download(request: Request) -> Response:
     """`GET /incidents.csv`: the list as CSV, with the filters of the screen."""
-    member: Member = request.state.member
     of = choice(request.query_params)
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, utc_now())
+        _, filters = await known_and_chosen(db, request, utc_now())
     return StreamingResponse(
         lines(engine(request), wanted(filters, of)),
         media_type="text/csv; charset=utf-8",

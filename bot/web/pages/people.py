@@ -17,15 +17,15 @@ from bot.web.pages import people_view as view
 from bot.web.pages.asking import alone
 from bot.web.pages.cards import Card
 from bot.web.pages.delivery import bar, engine
-from bot.web.pages.filters import Filters, chosen, repositories
-from bot.web.pages.pull_requests import DURATIONS, TITLES, seen
+from bot.web.pages.filters import Filters
+from bot.web.pages.pull_requests import DURATIONS, TITLES, chosen_and_sight, seen
 from bot.web.pages.pull_requests_view import duration_card, throughput_card
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
 from models import people_pages
 from models.metrics import development as ask
 from models.metrics.core import Bucket
-from models.metrics.development import Ageing, Sight, sight_of
+from models.metrics.development import Ageing, Sight
 from models.metrics.privacy import active_people, too_few
 from models.persons import Person
 from models.teams import teams as teams_by_name
@@ -44,9 +44,7 @@ async def screen(request: Request, refused: str | None = None) -> Response:
     member: Member = request.state.member
     now = utc_now()
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        known, filters, sight = await chosen_and_sight(db, request, now)
         teams = await people_pages.teams_of(db, member.organization_id)
         held = await teams_by_name(db, member.organization_id) if member.may("manager") else []
     cards, ageing = await figures(engine(request), filters, sight, now)
@@ -110,9 +108,7 @@ async def person(request: Request) -> Response:
     member: Member = request.state.member
     now = utc_now()
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        known, filters, sight = await chosen_and_sight(db, request, now)
         shown = visible(sight, request.path_params["person"])
         accounts = [each.account for each in shown.accounts]
         window = filters.window

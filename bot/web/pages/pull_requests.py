@@ -1,7 +1,6 @@
 """The Pull requests screen: how long their parts take, what is merged, and what has waited."""
 
 from asyncio import gather
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from bot.web.pages.cards import Card
 from bot.web.pages.delivery import bar, engine, latest_event, lines
 from bot.web.pages.delivery_view import EVERY, bucket_links
 from bot.web.pages.explain import moment, moments
-from bot.web.pages.filters import Filters, chosen, repositories
+from bot.web.pages.filters import Filters, Repositories, known_and_chosen
 from bot.web.pages.render import page, utc_now
 from bot.web.problems import Problem
 from models.metrics import development as ask
@@ -41,9 +40,7 @@ async def pull_requests(request: Request) -> Response:
     member: Member = request.state.member
     now = utc_now()
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        known, filters, sight = await chosen_and_sight(db, request, now)
         last = await latest_event(db, member.organization_id)
     figures = await measured(engine(request), filters.of_medians, sight, now)
     return page(
@@ -54,6 +51,16 @@ async def pull_requests(request: Request) -> Response:
         **bar(filters, known, request.query_params),
         **figures,
     )
+
+
+async def chosen_and_sight(
+    db: AsyncConnection, request: Request, now: datetime
+) -> tuple[Repositories, Filters, Sight]:
+    """Return what can be chosen, what was, and what the member may see of single people."""
+    member: Member = request.state.member
+    known, filters = await known_and_chosen(db, request, now)
+    sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+    return known, filters, sight
 
 
 async def measured(
@@ -153,13 +160,10 @@ def seen(key: str, sight: Sight) -> Metric:
 @require("viewer")
 async def explain(request: Request) -> Response:
     """`GET /pull-requests/explain/{metric}`: the number, its definition and its rows."""
-    member: Member = request.state.member
     key, now = request.path_params["metric"], utc_now()
     rows = Page(cursor=request.query_params.get("cursor"))
     async with engine(request).connect() as db:
-        known = await repositories(db, member.organization_id)
-        filters = await chosen(db, request.query_params, member.organization_id, known, now)
-        sight = await sight_of(db, member.organization_id, member.email, member.user_id)
+        known, filters, sight = await chosen_and_sight(db, request, now)
         metric = seen(key, sight)
         card = await card_of(db, key, filters, sight, now)
         explained = await ask.development_explanation(
@@ -194,10 +198,10 @@ async def card_of(
 @require("viewer")
 async def download(request: Request) -> Response:
     """`GET /pull-requests/{metric}.csv`: a metric's rows, as far as whoever asks may see them."""
-    member: Member = request.state.member
-    key, query = request.path_params["metric"], request.query_params
+    key = request.path_params["metric"]
     async with engine(request).connect() as db:
-        filters, metric = await shared(db, member, query, key)
+        _, filters, sight = await chosen_and_sight(db, request, utc_now())
+        metric = await withheld(db, seen(key, sight), filters, sight)
     return StreamingResponse(
         lines(engine(request), metric, filters),
         media_type="text/csv; charset=utf-8",
@@ -205,17 +209,11 @@ async def download(request: Request) -> Response:
     )
 
 
-async def shared(
-    db: AsyncConnection, member: Member, query: Mapping[str, str], key: str
-) -> tuple[Filters, Metric]:
-    """Return what is asked for, and the metric's rows; none of them where they are withheld."""
-    known = await repositories(db, member.organization_id)
-    filters = await chosen(db, query, member.organization_id, known, utc_now())
-    sight = await sight_of(db, member.organization_id, member.email, member.user_id)
-    metric = seen(key, sight)
+async def withheld(db: AsyncConnection, metric: Metric, filters: Filters, sight: Sight) -> Metric:
+    """Return a metric as it may be downloaded: without rows where its figure is withheld."""
     if await ask.why_withheld(db, metric, filters.scope, filters.window, sight):
-        metric = ask.withheld_metric(metric)
-    return filters, metric
+        return ask.withheld_metric(metric)
+    return metric
 
 
 def routes() -> list[Route]:
