@@ -47,12 +47,6 @@ SERVICES = text("""
      order by d.repository_id limit 2
 """)
 NAMES = text("select id, full_name from repositories where organization_id = :organization")
-FAILED_SINCE = text("""
-    select d.id, d.organization_id, d.finished_at from service_deployments d
-     where d.repository_id = :repository and d.state = 'failure'
-       and d.environment_class = 'production' and d.finished_at >= :since
-     order by d.finished_at
-""")
 FAILURE = text("""
     select d.id, d.service, d.environment, d.sha, d.ref, d.finished_at, d.url,
            r.full_name as repository, d.organization_id,
@@ -126,14 +120,6 @@ async def services_called(
     """Return services of production by name, as (repository, name): two where there are several."""
     found = await db.execute(SERVICES, {"organization": organization_id, "named": named})
     return [(row.repository_id, row.service) for row in found]
-
-
-async def failed_since(
-    db: AsyncConnection, repository_id: str, since: datetime
-) -> Sequence[RowMapping]:
-    """Return attempts at production of a repository that failed since then, oldest first."""
-    bound = {"repository": repository_id, "since": since}
-    return (await db.execute(FAILED_SINCE, bound)).mappings().all()
 
 
 async def failure(db: AsyncConnection, organization_id: str, attempt_id: str) -> RowMapping | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -94,11 +93,6 @@ class Reading:
             if fits(place.channel, channel) or place.channel == channel_id:
                 return place
         return ChannelPlace(channel=channel)
-
-    def window(self, environment: str, environment_class: str) -> timedelta:
-        """Return W for an environment: of its name, else of its class, else the general one."""
-        by_class = self.windows.get(environment_class, self.window_hours)
-        return timedelta(hours=self.windows.get(environment, by_class))
 
 
 def fits(pattern: str, name: str) -> bool:

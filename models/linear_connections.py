@@ -12,9 +12,6 @@ CONNECTION = text("""
      where organization_id = :organization and source = 'linear'
      order by state = 'active' desc, changed_at desc limit 1
 """)
-OWNER = text("""
-    select organization_id from connections where id = :id and state = 'active'
-""")
 SEALED = text("""
     select ciphertext, expires_at from connection_secrets where connection_id = :id
 """)
@@ -94,12 +91,6 @@ async def linear_connection(db: AsyncConnection, organization_id: str) -> RowMap
     """Return the workspace of an organisation: the active one, else the last that was."""
     bound = {"organization": organization_id}
     return (await db.execute(CONNECTION, bound)).mappings().first()
-
-
-async def owner_of(db: AsyncConnection, connection_id: str) -> str | None:
-    """Return which organisation a connection belongs to; None where it is not active."""
-    owner: str | None = await db.scalar(OWNER, {"id": connection_id})
-    return owner
 
 
 async def sealed_secret(db: AsyncConnection, connection_id: str) -> Sealed | None:

@@ -111,13 +111,6 @@ def test_empty_settings_are_the_defaults_and_others_win():
     assert Reading().severities == SEVERITY_WORDS
 
 
-def test_the_window_is_that_of_the_name_then_of_the_class():
-    reading = Reading(window_hours=24, windows={"production": 6.0, "prod-eu": 2.0})
-    assert reading.window("prod-eu", "production") == timedelta(hours=2)
-    assert reading.window("prod-us", "production") == timedelta(hours=6)
-    assert reading.window("staging", "staging") == timedelta(hours=24)
-
-
 def test_the_first_place_by_name_that_fits_counts():
     places = [ChannelPlace("incident-*", "staging"), ChannelPlace("incident-api", "production")]
     reading = Reading(places=places)
