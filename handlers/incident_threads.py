@@ -19,6 +19,7 @@ from html import unescape
 
 import models
 from handlers.incidents import (
+    CLAUSE,
     LONGEST_DETAIL,
     LONGEST_TITLE,
     End,
@@ -37,7 +38,6 @@ NO_END = re.compile(
     r"|hopefully)\b|n['\u2019]t\b|['\u2019]ll\b",
     re.IGNORECASE,
 )
-CLAUSE = re.compile(r"[.,;!?:()\u2013\u2014]+(?=\s|$)|\b(?:but|and)\b", re.IGNORECASE)
 ASKED = re.compile(r"[^.;!]*\?")
 MARKUP = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 EMPHASIS = re.compile(r"(?<![\w*~`])([*_~`]{1,3})(?=\S)([^*~`\n]{1,500}?)(?<=\S)\1(?![\w*~`])")

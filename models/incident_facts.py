@@ -9,15 +9,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
+from models.blame import LOCK
 from models.incidents import Incident, IncidentCorrection, IncidentReport, IncidentUpdate
 from models.linear import LinearIssue
+from models.linear_connections import mapped_repository
 from models.pull_requests import Issue
 from models.slack import SlackChannel, SlackMessage, SlackReaction
 from models.store import replace
 
 Table = TypeVar("Table", bound=SQLModel)
 
-LOCK = text("select pg_advisory_xact_lock(hashtextextended('incidents:' || :organization, 0))")
 INCIDENT = text("select * from incidents where id = :id and organization_id = :organization")
 THREAD = text("""
     select thread_id from slack_messages where id = :id and organization_id = :organization
@@ -38,11 +39,6 @@ REACTIONS = text("""
 CHANNEL = text("select * from slack_channels where id = :id and organization_id = :organization")
 ISSUE = text("select * from issues where id = :id and organization_id = :organization")
 LINEAR = text("select * from linear_issues where id = :id and organization_id = :organization")
-MAPPED = text("""
-    select repository_id from linear_mappings
-     where organization_id = :organization and linear_id = any(:ids)
-     order by array_position(cast(:ids as text[]), linear_id) limit 1
-""")
 REPORT = text("""
     select * from incident_reports where id = :id and organization_id = :organization
 """)
@@ -138,8 +134,7 @@ async def linear_issue(
     found = await row_of(db, LinearIssue, LINEAR, id=issue_id, organization=organization_id)
     if found is None:
         return None, None
-    ids = [each for each in (found.project_id, found.team_id) if each]
-    return found, await db.scalar(MAPPED, {"organization": organization_id, "ids": ids})
+    return found, await mapped_repository(db, organization_id, found.project_id, found.team_id)
 
 
 async def reported(
