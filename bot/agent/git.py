@@ -262,7 +262,7 @@ async def heard(process: Process, what: str, ask: Ask) -> Said:
         words = TOO_SLOW.format(what=what, seconds=ask.seconds)
         raise GitRefused(words, "slow") from None
     finally:
-        await asyncio.shield(end(process))
+        await asyncio.shield(end(process, process.stdout, process.stderr))
     if len(out) == ask.most_bytes and not ask.cut:
         raise GitRefused(TOO_MUCH.format(what=what, most=ask.most_bytes))
     return Said(process.returncode or 0, out, err)
@@ -275,7 +275,7 @@ async def whole(process: Process, stream: asyncio.StreamReader, most_bytes: int)
         parts.append(part)
         left -= len(part)
     if not left:
-        await end(process)
+        await end(process, stream)
     return b"".join(parts)
 
 
@@ -298,8 +298,11 @@ async def feed(process: Process, ask: Ask) -> None:
         await process.stdin.wait_closed()
 
 
-async def end(process: Process) -> None:
-    """End a process and its children: first so that git can take back its lock files."""
+async def end(process: Process, *unread: asyncio.StreamReader) -> None:
+    """End a process and its children: first so that git can take back its lock files.
+
+    What it still says on `unread` is dropped, so that they close: streams that nobody else reads.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
             break
@@ -307,16 +310,9 @@ async def end(process: Process) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), STUBBORN_SECONDS)
-    for stream in (process.stdout, process.stderr):
-        while stream and await discarded(stream):
+    for stream in unread:
+        while await stream.read(2**18):
             pass
-
-
-async def discarded(stream: asyncio.StreamReader) -> bool:
-    """Read on a stream that nobody wants, so that it is closed; False at its end."""
-    with contextlib.suppress(RuntimeError):  # somebody else reads it to its end
-        return bool(await stream.read(2**18))
-    return False
 
 
 def complaint(what: str, err: str, secrets: Sequence[str] = ()) -> GitRefused:

@@ -2,13 +2,25 @@
 
 import asyncio
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from bot.agent import git_names
-from bot.agent.git import Ask, GitRefused, Origin, Place, complaint, environment, git, speaking
+from bot.agent.git import (
+    Ask,
+    GitRefused,
+    Origin,
+    Place,
+    Said,
+    complaint,
+    environment,
+    git,
+    heard,
+    speaking,
+)
 from bot.agent.mirror import make_bare
 from bot.agent.workspace import branch_name
 from models.errors import Refused
@@ -296,3 +308,13 @@ async def test_without_git_it_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("bot.agent.git.PATH", str(tmp_path))
     with pytest.raises(GitRefused, match="git is not installed"):
         await git(Place(tmp_path), "version")
+
+
+async def test_a_process_that_ended_before_it_was_heard_is_cut() -> None:
+    talk = "echo 1234567890; { sleep 0.5; echo late >&2; } >/dev/null & exit 0"
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", talk, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    await process.wait()
+    said = await heard(process, "talk", Ask(most_bytes=5, cut=True, seconds=20))
+    assert said == Said(0, b"12345", "late\n")
