@@ -21,7 +21,7 @@ from bot.chat.blocks import (
 )
 from models import chat_incidents, chat_pages
 
-RESOLVE, LINK, OPEN = "incident_resolve", "incident_link", "open_page"
+RESOLVE, LINK = "incident_resolve", "incident_link"
 BETWEEN = " "
 MOST_DEPLOYMENTS = 10
 SIGNS = {"resolved": "✅"}

@@ -15,8 +15,6 @@ from pydantic.alias_generators import to_camel
 
 from bot.clients.linear import Linear, LinearError
 
-PAGE, REST = 50, 250
-
 WORKSPACE = "query Workspace { organization { id name urlKey } viewer { id name email } }"
 LISTS: Mapping[str, str] = {
     "users": """

@@ -221,16 +221,6 @@ class Slack:
         """Put other words in the place of a message of our own."""
         await self.write("chat.update", channel=channel_id, ts=ts, blocks=list(blocks), text=text)
 
-    async def whisper(self, channel_id: str, user_id: str, blocks: Blocks, text: str) -> None:
-        """Post what only one person sees, and only now (`chat.postEphemeral`)."""
-        await self.write(
-            "chat.postEphemeral", channel=channel_id, user=user_id, blocks=list(blocks), text=text
-        )
-
-    async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> None:
-        """Open a form, within three seconds of the click that `trigger_id` stands for."""
-        await self.write("views.open", trigger_id=trigger_id, view=dict(view))
-
     async def permalink(self, channel_id: str, ts: str) -> str:
         """Return the address of a message for people."""
         told = await self.read("chat.getPermalink", channel=channel_id, message_ts=ts)

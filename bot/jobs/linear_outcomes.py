@@ -5,7 +5,6 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clients.linear import Linear
@@ -15,8 +14,6 @@ from bot.jobs.linear import speaking
 from handlers.events import Job
 from models import linear_tickets
 from models.queue import ClaimedJob, queue
-
-log = structlog.get_logger()
 
 BEFORE_WORK = ("triage", "backlog", "unstarted")
 OVER = ("completed", "canceled")

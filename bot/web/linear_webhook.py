@@ -13,21 +13,20 @@ from hashlib import sha256
 from typing import Any
 
 import structlog
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
 
-from bot import metrics
 from bot.web.inbox import Inbox, Receipt
 from bot.web.receiving import (
     NAME,
     NO_SECRET,
     NOT_STORED,
-    ONLY_POST,
     Answer,
     Reading,
-    Unread,
-    respond,
+    answer_of,
+    answer_post,
+    object_in,
     shown,
 )
 
@@ -60,17 +59,7 @@ class LinearWebhook:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] != "POST":
-            await respond(send, ONLY_POST)
-            return
-        try:
-            answer = await self.answer(dict(scope["headers"]), receive)
-        except Unread as unread:
-            if unread.answer is None:
-                return
-            answer = unread.answer
-        metrics.answered("linear", answer.status)
-        await respond(send, answer)
+        await answer_post("linear", scope, send, lambda headers: self.answer(headers, receive))
 
     async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         """Check, keep, and say what became of it."""
@@ -86,16 +75,19 @@ class LinearWebhook:
         try:
             async with asyncio.timeout(KEEP_SECONDS):
                 refusal = await self.refused(headers, body)
-                return refusal or self.said(headers, await self.kept(headers, body))
+                if refusal:
+                    return refusal
+                receipt = await self.kept(headers, body)
         except (TimeoutError, SQLAlchemyError, OSError):
             return NOT_STORED
+        return answer_of(headers[b"linear-delivery"], receipt, self.public_url)
 
     async def refused(self, headers: dict[bytes, bytes], body: bytes) -> Answer | None:
         """Say why a body is not believed; None for a fresh one, or one that is sent again.
 
         The header that names the event is not signed, the body that names it too is.
         """
-        payload = read(body)
+        payload = object_in(body)
         at = sent_at(payload)
         if at is None:
             return UNDATED
@@ -124,31 +116,11 @@ class LinearWebhook:
             digest=sha256(delivery_id).digest(),
         )
 
-    def said(self, headers: dict[bytes, bytes], receipt: Receipt | None) -> Answer:
-        """Return the answer to a delivery that was kept, known before, or could not be kept."""
-        if receipt is None:
-            return NOT_STORED
-        says: dict[str, object] = {
-            "delivery_id": headers[b"linear-delivery"].decode(),
-            "status": "received" if receipt.new else "seen",
-            "decisions": f"{self.public_url}/deliveries/{receipt.id}",
-        }
-        return Answer(200, says)
-
 
 def signed(body: bytes, signature: bytes, secret: str) -> bool:
     """Tell, in constant time, whether the secret made the signature of these bytes."""
     made = hmac.digest(secret.encode(), body, "sha256").hex().encode()
     return hmac.compare_digest(made, signature.lower())
-
-
-def read(body: bytes) -> Mapping[str, Any]:
-    """Return a body's object; an empty one where it holds none."""
-    try:
-        payload = from_json(body, allow_inf_nan=False)
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}
 
 
 def sent_at(payload: Mapping[str, Any]) -> float | None:

@@ -2,10 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic_core import to_json
-from starlette.types import Message, Receive, Send
+from pydantic_core import from_json, to_json
+from starlette.types import Message, Receive, Scope, Send
+
+from bot import metrics
+from bot.web.inbox import Receipt
 
 BODY_CAP = 25 * 1024 * 1024
 BODY_SECONDS = 20
@@ -89,6 +94,52 @@ class Reading:
             return bytes(body)
         finally:
             self.held -= held
+
+
+async def answer_post(
+    source: str,
+    scope: Scope,
+    send: Send,
+    answer: Callable[[dict[bytes, bytes]], Awaitable[Answer]],
+) -> None:
+    """Answer a request of a source; nothing but POST is, and a sender that hung up is not."""
+    if scope["method"] != "POST":
+        await respond(send, ONLY_POST)
+        return
+    try:
+        said = await answer(dict(scope["headers"]))
+    except Unread as unread:
+        if unread.answer is None:
+            return
+        said = unread.answer
+    metrics.answered(source, said.status)
+    await respond(send, said)
+
+
+def answer_of(
+    delivery_id: bytes, receipt: Receipt | None, public_url: str, new: int = 200
+) -> Answer:
+    """Return the answer to a delivery that was kept, known before, or could not be kept.
+
+    `new`: the status where it was not known.
+    """
+    if receipt is None:
+        return NOT_STORED
+    says: dict[str, object] = {
+        "delivery_id": delivery_id.decode(),
+        "status": "received" if receipt.new else "seen",
+        "decisions": f"{public_url}/deliveries/{receipt.id}",
+    }
+    return Answer(new if receipt.new else 200, says)
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; an empty one where there is none."""
+    try:
+        payload = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 async def received(receive: Receive) -> Message:

@@ -17,8 +17,8 @@ from pydantic_core import to_json
 
 from bot.clients.slack import SlackError, respond
 from bot.surroundings import Surroundings
-from bot.web.receiving import Answer
-from bot.web.slack_webhooks import Desk, Headers, Told, named, read
+from bot.web.receiving import Answer, object_in
+from bot.web.slack_webhooks import Desk, Headers, Told, named
 from models.errors import Refused
 
 log = structlog.get_logger()
@@ -130,7 +130,7 @@ class Interactions:
     async def answer(self, headers: Headers, body: bytes) -> Answer:
         """Keep an interaction, then act on it; messages are updated through its address."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        payload = read(read_form(body).get("payload", "").encode())
+        payload = object_in(read_form(body).get("payload", "").encode())
         if not payload:
             return Answer(400, {"title": "The form holds no JSON called payload"})
         trigger = named(payload.get("trigger_id")) or digest_of(body)

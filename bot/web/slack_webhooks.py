@@ -13,20 +13,19 @@ from hashlib import sha256
 from typing import Any
 
 import structlog
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from bot import metrics
 from bot.web.inbox import Inbox, Receipt
 from bot.web.receiving import (
     NAME,
     NO_SECRET,
-    NOT_STORED,
-    ONLY_POST,
     Answer,
     Reading,
     Unread,
-    respond,
+    answer_of,
+    answer_post,
+    object_in,
     shown,
 )
 
@@ -115,18 +114,11 @@ class SlackWebhook:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] != "POST":
-            await respond(send, ONLY_POST)
-            return
-        headers = dict(scope["headers"])
-        try:
-            answer = await self.answer(headers, await self.desk.signed(headers, receive))
-        except Unread as unread:
-            if unread.answer is None:
-                return
-            answer = unread.answer
-        metrics.answered("slack", answer.status)
-        await respond(send, answer)
+
+        async def answer(headers: dict[bytes, bytes]) -> Answer:
+            return await self.answer(headers, await self.desk.signed(headers, receive))
+
+        await answer_post("slack", scope, send, answer)
 
 
 @dataclass
@@ -138,28 +130,11 @@ class Events:
 
     async def answer(self, headers: Headers, body: bytes) -> Answer:
         """Keep an event; answer Slack's question whether this address is ours at once."""
-        payload = read(body)
+        payload = object_in(body)
         if payload.get("type") == "url_verification":
             return Answer(200, {"challenge": str(payload.get("challenge", ""))[:1000]})
         told = event_told(payload, body)
-        receipt = await self.desk.keep(told, headers)
-        if receipt is None:
-            return NOT_STORED
-        says: dict[str, object] = {
-            "delivery_id": told.delivery_id.decode(),
-            "status": "received" if receipt.new else "seen",
-            "decisions": f"{self.public_url}/deliveries/{receipt.id}",
-        }
-        return Answer(200, says)
-
-
-def read(body: bytes) -> dict[str, Any]:
-    """Read a JSON object; an empty one where it is none."""
-    try:
-        payload = from_json(body, allow_inf_nan=False)
-    except ValueError:
-        return {}
-    return payload if isinstance(payload, dict) else {}
+        return answer_of(told.delivery_id, await self.desk.keep(told, headers), self.public_url)
 
 
 def event_told(payload: dict[str, Any], body: bytes) -> Told:

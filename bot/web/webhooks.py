@@ -12,17 +12,14 @@ import structlog
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
-from bot import metrics
 from bot.web.inbox import Inbox, Receipt
 from bot.web.receiving import (
     NAME,
     NO_SECRET,
-    NOT_STORED,
-    ONLY_POST,
     Answer,
     Reading,
-    Unread,
-    respond,
+    answer_of,
+    answer_post,
     shown,
 )
 
@@ -49,31 +46,22 @@ class GitHubWebhook:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] != "POST":
-            await respond(send, ONLY_POST)
-            return
-        answer = await self.answer(dict(scope["headers"]), receive)
-        if answer is None:
-            return
-        metrics.answered("github", answer.status)
-        await respond(send, answer)
+        await answer_post("github", scope, send, lambda headers: self.answer(headers, receive))
 
-    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer | None:
-        """Check, keep, and say what became of it; None to a sender that hung up."""
+    async def answer(self, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        """Check, keep, and say what became of it."""
         secrets = self.secrets()
         if not secrets:
             return NO_SECRET
-        try:
-            body = await self.reading.body_of(headers, receive)
-        except Unread as unread:
-            return unread.answer
+        body = await self.reading.body_of(headers, receive)
         if not signed(body, headers.get(b"x-hub-signature-256", b""), secrets):
             log.warning("signature_refused", delivery=shown(headers.get(b"x-github-delivery", b"")))
             return UNSIGNED
         for name in (b"x-github-event", b"x-github-delivery"):
             if not NAME.fullmatch(headers.get(name, b"")):
                 return Answer(400, {"title": f"The header {name.decode()} is missing or malformed"})
-        return self.said(headers, await self.kept(headers, body))
+        receipt = await self.kept(headers, body)
+        return answer_of(headers[b"x-github-delivery"], receipt, self.public_url, new=202)
 
     async def kept(self, headers: dict[bytes, bytes], body: bytes) -> Receipt | None:
         """Keep a request whose signature holds."""
@@ -84,17 +72,6 @@ class GitHubWebhook:
             mattering(*map(headers.get, KEPT_HEADERS)),
             body,
         )
-
-    def said(self, headers: dict[bytes, bytes], receipt: Receipt | None) -> Answer:
-        """Return the answer to a request that was kept, known before, or could not be kept."""
-        if receipt is None:
-            return NOT_STORED
-        says: dict[str, object] = {
-            "delivery_id": headers[b"x-github-delivery"].decode(),
-            "status": "received" if receipt.new else "seen",
-            "decisions": f"{self.public_url}/deliveries/{receipt.id}",
-        }
-        return Answer(202 if receipt.new else 200, says)
 
 
 def signed(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:

@@ -30,8 +30,8 @@ class Median(TypedDict):
     count: int
 
 
-class Percentiles(TypedDict):
-    """How durations spread, in seconds; None without data."""
+class Seconds(TypedDict):
+    """Percentiles and mean of some durations, in seconds."""
 
     median_seconds: float | None
     p50_seconds: float | None
@@ -39,6 +39,11 @@ class Percentiles(TypedDict):
     p90_seconds: float | None
     p95_seconds: float | None
     mean_seconds: float | None
+
+
+class Percentiles(Seconds):
+    """How durations spread, in seconds; None without data."""
+
     count: int
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.metrics.core import COHORTS, Bin, Bucket, Rows, Scope, Window, ask, by_bucket, histogram
+from models.metrics.durations import Seconds, percentiles
 from models.metrics.explanation import Metric
 from models.metrics.privacy import Sight, enough_people, too_few, withheld
 from models.persons import Persons
@@ -95,15 +96,9 @@ class MaybeMedian(TypedDict):
     count: int | None
 
 
-class Spread(TypedDict):
+class Spread(Seconds):
     """How durations spread, in seconds; None without data, and where they are withheld."""
 
-    median_seconds: float | None
-    p50_seconds: float | None
-    p75_seconds: float | None
-    p90_seconds: float | None
-    p95_seconds: float | None
-    mean_seconds: float | None
     count: int | None
 
 
@@ -186,7 +181,7 @@ async def durations(
     before_count, before_median = told["previous"]
     previous = MaybeMedian(median_seconds=before_median, count=int(before_count))
     found = Durations(
-        **spread(told),
+        **percentiles(told),
         by_cohort={},
         bots_left_out=0 if "bots" in scope.cohorts else told["bots_all"],
         previous=previous,
@@ -202,20 +197,6 @@ def median_of(told: RowMapping, cohort: str, few: str | None) -> MaybeMedian:
     """The median of one cohort; what withholds a group's withholds that of its people alone."""
     found = MaybeMedian(median_seconds=told[f"{cohort}_median"], count=told[f"{cohort}_count"])
     return withheld(found, few if cohort == "people" else None)
-
-
-def spread(row: RowMapping) -> Spread:
-    """What Postgres says of one set of durations."""
-    p50, p75, p90, p95 = row["percentiles"] or (None,) * 4
-    return Spread(
-        median_seconds=p50,
-        p50_seconds=p50,
-        p75_seconds=p75,
-        p90_seconds=p90,
-        p95_seconds=p95,
-        mean_seconds=row["mean"],
-        count=row["count"],
-    )
 
 
 async def duration_series(
@@ -262,7 +243,7 @@ async def durations_by(
     rows = metric.rows(scope, window.start, window.end)
     parts = await grouped(db, rows, sight, group, (BY_REPOSITORY, BY_TEAM, BY_AUTHOR))
     return [
-        withheld(SpreadOf(id=key, name=name, **spread(row), reason=None), reason)
+        withheld(SpreadOf(id=key, name=name, **percentiles(row), reason=None), reason)
         for key, name, row, reason in parts
     ]
 

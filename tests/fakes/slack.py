@@ -26,13 +26,11 @@ SCOPES = {
     "users.list": "users:read",
     "users.info": "users:read",
     "chat.postMessage": "chat:write",
-    "chat.postEphemeral": "chat:write",
     "chat.update": "chat:write",
-    "views.open": "",
     "chat.getPermalink": "",
     "auth.test": "",
 }
-WRITES = {name for name in SCOPES if name.startswith(("chat.post", "chat.upd", "views"))} | {
+WRITES = {name for name in SCOPES if name.startswith(("chat.post", "chat.upd"))} | {
     "conversations.join"
 }
 ALL = sorted({scope for scope in SCOPES.values() if scope} | {"groups:read", "users:read.email"})
@@ -67,7 +65,6 @@ class FakeSlack:
     messages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     said: list[dict[str, Any]] = field(default_factory=list)
     responded: list[dict[str, Any]] = field(default_factory=list)
-    views: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     limited: list[str] = field(default_factory=list)
     revoked: bool = False
@@ -283,7 +280,7 @@ def post(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
     needed(arguments, "text")
     if channel["is_archived"]:
         raise Denied("is_archived")
-    if not channel["is_member"] and "user" not in arguments:
+    if not channel["is_member"]:
         raise Denied("not_in_channel")
     ts = f"17900000{len(state.said):02d}.000100"
     state.said.append({**arguments, "ts": ts})
@@ -299,11 +296,6 @@ def update(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
     raise Denied("message_not_found")
 
 
-def open_view(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
-    state.views.append(needed(arguments, "trigger_id", "view")[1])
-    return {}
-
-
 def permalink(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
     channel, ts = needed(arguments, "channel", "message_ts")
     place = f"https://acme.slack.com/archives/{channel}/p{ts.replace('.', '')}"
@@ -313,7 +305,6 @@ def permalink(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
 METHODS: dict[str, Answer] = {
     "auth.test": about_token,
     "chat.getPermalink": permalink,
-    "chat.postEphemeral": post,
     "chat.postMessage": post,
     "chat.update": update,
     "conversations.info": about_channel,
@@ -322,5 +313,4 @@ METHODS: dict[str, Answer] = {
     "conversations.replies": replies,
     "users.info": about_user,
     "users.list": list_users,
-    "views.open": open_view,
 }

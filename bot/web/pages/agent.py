@@ -14,7 +14,7 @@ from bot.web.pages import agent_view as view
 from bot.web.pages.deliveries import asked_id
 from bot.web.pages.delivery import bar, downloads, engine
 from bot.web.pages.filters import Filters, Repositories, known_and_chosen
-from bot.web.pages.render import page, utc_now
+from bot.web.pages.render import answered, utc_now
 from models import agent_pages as asked
 from models.metrics import agent as metrics
 from models.runs import ENDED
@@ -36,19 +36,14 @@ async def agent(request: Request) -> Response:
 
 
 async def screen(request: Request, said: str | None = None, *, refused: bool = False) -> Response:
-    """Answer with the screen; `said` is the answer to what was just asked for.
-
-    A part is answered 200 even where something was refused: htmx puts nothing else into the page.
-    """
-    partial = request.headers.get("hx-request") == "true"
-    return page(
+    """Answer with the screen; `said` is the answer to what was just asked for."""
+    return answered(
         request,
         "agent.html",
-        blocks=("pulse", "board", *(("answer",) if request.method == "POST" else ())),
-        status_code=409 if refused and not partial else 200,
+        blocks=("pulse", "board"),
+        refused=refused,
         path="/agent",
         said=said,
-        refused=refused,
         **await figures(request),
     )
 

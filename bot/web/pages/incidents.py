@@ -16,7 +16,7 @@ from bot.web.markdown import rendered
 from bot.web.pages import incident_view as view
 from bot.web.pages.delivery import bar, engine
 from bot.web.pages.filters import Filters, known_and_chosen, repositories
-from bot.web.pages.render import page, utc_now
+from bot.web.pages.render import answered, utc_now
 from bot.web.problems import Problem
 from models import incident_screens as asked
 from models.errors import Refused
@@ -82,19 +82,14 @@ async def incidents(request: Request) -> Response:
 
 
 async def screen(request: Request, said: str | None = None, *, refused: bool = False) -> Response:
-    """Answer with the list; `said` is the answer to what was just asked for.
-
-    A part is answered 200 even where something was refused: htmx puts nothing else into the page.
-    """
-    partial = request.headers.get("hx-request") == "true"
-    return page(
+    """Answer with the list; `said` is the answer to what was just asked for."""
+    return answered(
         request,
         "incidents.html",
-        blocks=("pulse", "list", *(("answer",) if request.method == "POST" else ())),
-        status_code=409 if refused and not partial else 200,
+        blocks=("pulse", "list"),
+        refused=refused,
         path="/incidents",
         said=said,
-        refused=refused,
         **await figures(request),
     )
 
@@ -166,20 +161,18 @@ async def incident(request: Request) -> Response:
 
 async def detail(request: Request, said: str | None = None, *, refused: bool = False) -> Response:
     """Answer with one incident; `said` is the answer to what was just asked for."""
-    partial = request.headers.get("hx-request") == "true"
     member: Member = request.state.member
     path = f"/incidents/{request.path_params['key']}"
     async with engine(request).connect() as db:
         found = await own(db, request)
         known = await repositories(db, member.organization_id)
-        return page(
+        return answered(
             request,
             "incident.html",
-            blocks=("pulse", "incident", *(("answer",) if request.method == "POST" else ())),
-            status_code=409 if refused and not partial else 200,
+            blocks=("pulse", "incident"),
+            refused=refused,
             path=path,
             said=said,
-            refused=refused,
             may_manage=member.may("manager"),
             known=known,
             **await one(db, found),

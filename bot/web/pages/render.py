@@ -116,6 +116,29 @@ def page(
     return HTMLResponse(content, status_code, {"Vary": "HX-Request, Cookie"})
 
 
+def answered(
+    request: Request,
+    template: str,
+    *,
+    blocks: Sequence[str],
+    refused: bool,
+    **context: Any,
+) -> HTMLResponse:
+    """Answer with a screen that forms are sent from: 409 where something was refused.
+
+    A part is answered 200 even then: htmx puts nothing else into the page.
+    """
+    partial = request.headers.get("hx-request") == "true"
+    return page(
+        request,
+        template,
+        blocks=(*blocks, *(("answer",) if request.method == "POST" else ())),
+        status_code=409 if refused and not partial else 200,
+        refused=refused,
+        **context,
+    )
+
+
 def shared(request: Request) -> dict[str, Any]:
     """Return what the frame of every page needs."""
     member: Member | None = getattr(request.state, "member", None)

@@ -19,7 +19,7 @@ from bot.web.pages import run_view
 from bot.web.pages.agent_actions import called, noted, tell
 from bot.web.pages.deliveries import asked_id
 from bot.web.pages.delivery import engine
-from bot.web.pages.render import page
+from bot.web.pages.render import answered, page
 from bot.web.problems import Problem
 from models import agent_pages as asked
 from models import runs
@@ -44,12 +44,11 @@ async def run(request: Request) -> Response:
 
 async def screen(request: Request, said: str | None = None) -> Response:
     """Answer with a run's page; `said` is why something was refused."""
-    partial = request.headers.get("hx-request") == "true"
-    return page(
+    return answered(
         request,
         "run.html",
-        blocks=("pulse", "run", *(("answer",) if request.method == "POST" else ())),
-        status_code=409 if said and not partial else 200,
+        blocks=("pulse", "run"),
+        refused=said is not None,
         path=f"/agent/runs/{request.path_params['id']}",
         said=said,
         **await figures(request),
