@@ -182,7 +182,10 @@ def by_remedy(case: Case) -> Blame | None:
     ]
     if not ended:
         return None
-    last = max(ended, key=lambda remedy: (remedy.at, *order(suspects[remedy.id])))
+    latest = max((remedy.at, order(suspects[remedy.id])) for remedy in ended)
+    last = min(
+        (each for each in ended if (each.at, order(suspects[each.id])) == latest), key=remedy_order
+    )
     return Blame(suspects[last.id], "remedy", f"{remedied(last)}, while the incident ran")
 
 

@@ -88,6 +88,7 @@ NUMBERED = text(f"""
       join deployment_changes c on c.service_id = s.id and c.change_id = pr.id
       join service_deployments d on d.id = c.service_deployment_id
      where d.finished_at <= a.ended_at
+     order by a.number, d.id collate "C"
 """)  # noqa: S608
 
 # A commit is known by what was deployed, by what a deployment brought, by the heads and commits of
@@ -126,6 +127,7 @@ COMMITTED = text(f"""
            {SUSPECT}
       from told join service_deployments d on d.id = told.service_deployment_id
      where d.finished_at <= told.ended_at
+     order by substr(told.reference, 5, 7) collate "C", told.itself desc, d.id collate "C"
 """)  # noqa: S608
 
 # What deployments of a repository finished since a time may change: incidents that ran since then

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.blame import Link, Named, Windows, lasting
-from handlers.remedies import Brought
-from tests.handlers.blame_words import Deploy, Trouble, at, judged
+from handlers.blame import Link, Named, Windows, blamed, lasting
+from handlers.remedies import Brought, Remedy
+from tests.handlers.blame_words import Deploy, Trouble, at, case_of, judged
 
 NAMES_D1 = Named("D1", "names #1, which this deployment brought")
 
@@ -286,6 +286,17 @@ def test_the_last_of_several_remedies_ended_the_incident() -> None:
     result = judged(deployments, [Trouble("I", "11:00", "11:30")])
     assert result.blamed("I") == [("D1", "remedy")]
     assert result.failed == {"D1": ("incident", 90), "D2": ("rollback", 40)}
+
+
+def test_of_two_remedies_of_one_second_the_surer_is_told_whichever_comes_first() -> None:
+    told = Deploy("D1", "v1", "10:30")
+    rolled_back, mended = (
+        Remedy("D1", at("10:30"), later, at("11:10"), "v0", evidence)
+        for later, evidence in (("D3", "rollback"), ("D2", "hotfix"))
+    )
+    for taken in (rolled_back, mended), (mended, rolled_back):
+        (blame,) = blamed(case_of(Trouble("I", "11:00", "11:30"), [told], taken))
+        assert blame.reason == "rolled back to v0 40 min later, while the incident ran"
 
 
 def test_a_remedy_of_what_was_deployed_too_long_before_does_not_tell() -> None:
