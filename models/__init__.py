@@ -1,13 +1,14 @@
 """Remembers: tables, the questions asked of them, the metrics. Knows no network and no process."""
 
+from models.badges import Badge
 from models.budgets import Budget, Usage
+from models.builds import Build, JobAnnotation, WorkflowFile, WorkflowPlatform
 from models.chat import (
     ConnectionSecret,
     ConnectState,
     Notice,
     SlackMember,
     Subscription,
-    SyncLog,
 )
 from models.commits import Commit, Comparison, Push, PushCommit
 from models.deliveries import Delivery, DeliveryStatus, JobStatus, QueuedJob
@@ -75,8 +76,10 @@ from models.pull_requests import (
     ReviewComment,
 )
 from models.repositories import Contributor, Ref, Repository, RepositoryName
+from models.rules import DeploymentRule
 from models.runs import Run, RunMessage, RunState, RunStep
 from models.slack import SlackChannel, SlackChannelState, SlackMessage, SlackReaction
+from models.syncing import DeliveryCursor, ETag, MissedNews, SyncLog, SyncSlot
 from models.tickets import Ticket, TicketStatus
 from models.users import AuditEntry, Membership, RefreshToken, Session, SignInLink, User
 from models.workflows import CheckRun, CheckSuite, Release, Workflow, WorkflowJob, WorkflowRun
@@ -84,7 +87,9 @@ from models.workflows import CheckRun, CheckSuite, Release, Workflow, WorkflowJo
 __all__ = [
     "AgentSettings",
     "AuditEntry",
+    "Badge",
     "Budget",
+    "Build",
     "CheckRun",
     "CheckSuite",
     "Commit",
@@ -96,11 +101,14 @@ __all__ = [
     "Contributor",
     "Credential",
     "Delivery",
+    "DeliveryCursor",
     "DeliveryStatus",
     "DeployedService",
     "Deployment",
     "DeploymentChange",
+    "DeploymentRule",
     "DeploymentStatus",
+    "ETag",
     "FailedDeployment",
     "Identity",
     "IdentityMerge",
@@ -118,6 +126,7 @@ __all__ = [
     "IssueComment",
     "IssuePullRequest",
     "IssueTime",
+    "JobAnnotation",
     "JobStatus",
     "LinearAttachment",
     "LinearComment",
@@ -129,6 +138,7 @@ __all__ = [
     "LinearTeam",
     "LinearTicket",
     "Membership",
+    "MissedNews",
     "Notice",
     "Organization",
     "OrganizationSettings",
@@ -166,6 +176,7 @@ __all__ = [
     "SlackReaction",
     "Subscription",
     "SyncLog",
+    "SyncSlot",
     "Team",
     "TeamMember",
     "TeamRepository",
@@ -174,6 +185,8 @@ __all__ = [
     "Usage",
     "User",
     "Workflow",
+    "WorkflowFile",
     "WorkflowJob",
+    "WorkflowPlatform",
     "WorkflowRun",
 ]

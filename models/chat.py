@@ -89,27 +89,6 @@ class Notice(SQLModel, table=True):
     sent_at: datetime | None = now()
 
 
-class SyncLog(SQLModel, table=True):
-    """One synchronisation with a source: what was read, how long it took, what went wrong.
-
-    `cursor` says where an interrupted one goes on. `state`: running, done or failed.
-    """
-
-    __tablename__ = "sync_logs"
-    __table_args__ = (Index("sync_logs_listed", "organization_id", "id"),)
-
-    id: int | None = number(default=None, primary_key=True)
-    organization_id: str = text()
-    source: str = text()
-    name: str = text()
-    state: str = text(default="running")
-    items: int = 0
-    cursor: str | None = maybe_text()
-    error: str | None = maybe_text()
-    started_at: datetime | None = now()
-    finished_at: datetime | None = maybe_time()
-
-
 SECRET = sql("select ciphertext from connection_secrets where connection_id = :id")
 KEEP_SECRET = sql("""
     insert into connection_secrets (connection_id, ciphertext, expires_at)
@@ -128,15 +107,6 @@ END_CONSENT = sql("""
     returning organization_id, user_id, account, expires_at > now() as fresh
 """)
 FORGET_CONSENTS = sql("delete from connect_states where expires_at < now() - interval '1 day'")
-BEGIN_SYNC = sql("""
-    insert into sync_logs (organization_id, source, name, state, items)
-    values (:organization_id, :source, :name, 'running', 0) returning id
-""")
-END_SYNC = sql("""
-    update sync_logs set state = :state, items = :items, error = :error, finished_at = now()
-     where id = :id
-""")
-
 CONSENT_MINUTES = 10
 
 
@@ -174,18 +144,3 @@ async def ended_consent(db: AsyncConnection, kind: str, token_hash: str) -> Conn
         return None
     told = {name: row[name] for name in ("organization_id", "user_id", "account")}
     return ConnectState(token_hash=token_hash, kind=kind, **told)
-
-
-async def begin_sync(db: AsyncConnection, organization_id: str, source: str, name: str) -> int:
-    """Write down that a synchronisation began; return its number."""
-    bound = {"organization_id": organization_id, "source": source, "name": name}
-    number: int = (await db.execute(BEGIN_SYNC, bound)).scalar_one()
-    return number
-
-
-async def end_sync(
-    db: AsyncConnection, number: int, items: int = 0, error: str | None = None
-) -> None:
-    """Write down how a synchronisation ended."""
-    state = "failed" if error else "done"
-    await db.execute(END_SYNC, {"id": number, "state": state, "items": items, "error": error})

@@ -27,7 +27,10 @@ class Delivery(SQLModel, table=True):
     """One HTTP request from a source, kept as it came. `body` is compressed by zlib.
 
     `account` is whom the body names (`installation:42`, `account:9`), known once it was parsed;
-    a delivery for nobody known waits under it. `decisions` lists what followed, in words and keys.
+    a delivery for nobody known waits under it. `via`: webhook, or how it came otherwise: fetched
+    from the source's own log because it had failed (`recovered`), or because nobody listens for
+    webhooks here (`pulled`); then `sent_at` is when the source sent it first. `decisions` lists
+    what followed, in words and keys.
     """
 
     __tablename__ = "deliveries"
@@ -41,6 +44,12 @@ class Delivery(SQLModel, table=True):
         ),
         Index("deliveries_status", "status", "id"),
         Index("deliveries_received", "received_at"),
+        Index(
+            "deliveries_recovered",
+            "organization_id",
+            "sent_at",
+            postgresql_where=sql("via = 'recovered'"),
+        ),
         Index("deliveries_homeless", "account", postgresql_where=sql("status = 'parked'")),
         Index(
             "deliveries_told_by_slack",
@@ -60,6 +69,8 @@ class Delivery(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     sha256: bytes = Field(sa_type=LargeBinary)
     received_at: datetime | None = now()
+    via: str = text(default="webhook", sa_column_kwargs={"server_default": "webhook"})
+    sent_at: datetime | None = maybe_time()
     status: str = text(
         default=DeliveryStatus.RECEIVED, sa_column_kwargs={"server_default": "received"}
     )

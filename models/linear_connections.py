@@ -45,26 +45,9 @@ KNOWN = text("""
     union
     select id from linear_projects where organization_id = :organization and id = any(:ids)
 """)
-LATEST_SYNC = text("""
-    select id, state, items, cursor, error, started_at, finished_at from sync_logs
-     where organization_id = :organization and source = 'linear' order by id desc limit 1
-""")
-LAST_DONE = text("""
-    select max(started_at) from sync_logs
-     where organization_id = :organization and source = 'linear' and state = 'done'
-""")
 LAST_DELIVERY = text("""
     select max(received_at) from deliveries
      where organization_id = :organization and source = 'linear'
-""")
-ADVANCE = text("""
-    update sync_logs set state = 'running', cursor = :cursor, items = items + :items, error = null
-     where id = :id
-""")
-FINISH = text("""
-    update sync_logs set state = :state, error = :error,
-           finished_at = case when cast(:state as text) = 'done' then now() end
-     where id = :id
 """)
 
 
@@ -73,18 +56,6 @@ class Sealed(NamedTuple):
 
     ciphertext: str
     expires_at: datetime | None
-
-
-class Sync(NamedTuple):
-    """A synchronisation. `cursor`: where one that was interrupted goes on."""
-
-    id: int
-    state: str
-    items: int
-    cursor: str | None
-    error: str | None
-    started_at: datetime
-    finished_at: datetime | None
 
 
 async def linear_connection(db: AsyncConnection, organization_id: str) -> RowMapping | None:
@@ -140,30 +111,7 @@ async def known_places(
     return set((await db.scalars(KNOWN, bound)).all())
 
 
-async def latest_sync(db: AsyncConnection, organization_id: str) -> Sync | None:
-    """Return the last synchronisation with Linear; None where there was none."""
-    row = (await db.execute(LATEST_SYNC, {"organization": organization_id})).first()
-    return Sync(*row) if row else None
-
-
-async def last_done(db: AsyncConnection, organization_id: str) -> datetime | None:
-    """Return when the last synchronisation began that came to its end."""
-    at: datetime | None = await db.scalar(LAST_DONE, {"organization": organization_id})
-    return at
-
-
 async def last_delivery(db: AsyncConnection, organization_id: str) -> datetime | None:
     """Return when Linear last delivered something."""
     at: datetime | None = await db.scalar(LAST_DELIVERY, {"organization": organization_id})
     return at
-
-
-async def advance(db: AsyncConnection, number: int, cursor: str, items: int) -> None:
-    """Write down how far a synchronisation has come."""
-    await db.execute(ADVANCE, {"id": number, "cursor": cursor, "items": items})
-
-
-async def finish(db: AsyncConnection, number: int, error: str | None = None) -> None:
-    """Write down how a synchronisation ended; one that failed can go on from its cursor."""
-    state = "failed" if error else "done"
-    await db.execute(FINISH, {"id": number, "state": state, "error": error})

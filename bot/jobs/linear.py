@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,16 +22,19 @@ from bot.live import publish
 from handlers.events import Job
 from handlers.linear import issues, plans, talk
 from handlers.linear.payloads import Person, State, Team, Time, Told, identity
-from models import linear_connections as connections
-from models.chat import begin_sync
 from models.columns import Fact
 from models.queue import ClaimedJob, queue
 from models.store import remember
+from models.syncing import (
+    Progress,
+    advance_sync,
+    begin_sync,
+    finish_sync,
+    interrupted_sync,
+    last_done,
+)
 
 NESTED = ("labels", "attachments", "history")
-RESUMED = timedelta(days=1)
-"""How old a sync may be that is gone on with: what changed since it began comes by webhook."""
-
 OVERLAP = timedelta(hours=1)
 
 
@@ -103,10 +106,10 @@ async def sync_linear(surroundings: Surroundings, claimed: ClaimedJob) -> None:
             raise
         except LinearError as error:
             async with surroundings.engine.begin() as db:
-                await connections.finish(db, number, str(error))
+                await finish_sync(db, number, str(error))
             raise
         async with surroundings.engine.begin() as db:
-            await connections.finish(db, number)
+            await finish_sync(db, number)
     with contextlib.suppress(RedisError, OSError):
         await publish(surroundings.redis, home, "change")
 
@@ -114,16 +117,13 @@ async def sync_linear(surroundings: Surroundings, claimed: ClaimedJob) -> None:
 async def begun(surroundings: Surroundings, home: str, *, full: bool) -> tuple[int, Cursor]:
     """Go on with the sync that was interrupted today, or begin one; return its number and place."""
     async with surroundings.engine.begin() as db:
-        latest = await connections.latest_sync(db, home)
-        if latest and latest.cursor and latest.state != "done":
-            cursor = Cursor.model_validate_json(latest.cursor)
-            fresh = datetime.now(UTC) - latest.started_at < RESUMED
-            if fresh and not (full and cursor.since):
-                return latest.id, cursor
-        before = None if full else await connections.last_done(db, home)
-        number = await begin_sync(db, home, "linear", "full" if before is None else "changes")
+        for name in ("full",) if full else ("full", "changes"):
+            if unfinished := await interrupted_sync(db, home, "linear", name):
+                return unfinished[0], Cursor.model_validate_json(unfinished[1])
+        before = None if full else await last_done(db, home, "linear", ("full", "changes"))
         cursor = Cursor(since=before - OVERLAP if before else None)
-        await connections.advance(db, number, cursor.model_dump_json(), 0)
+        name, place = "changes" if before else "full", cursor.model_dump_json()
+        number = await begin_sync(db, home, "linear", name, cursor=place)
     return number, cursor
 
 
@@ -144,7 +144,7 @@ async def one_page(
         await remember(db, found.rows)
         await queue(db, jobs_of(found, home), home)
         place = (following or cursor).model_dump_json()
-        await connections.advance(db, number, place, len(told.nodes))
+        await advance_sync(db, number, place, Progress(len(told.nodes)))
     return following
 
 

@@ -14,13 +14,14 @@ from bot.jobs import PutOff, Surroundings, job
 from handlers.events import Job
 from handlers.slack import POSTED, follow, identity_row, message_row
 from handlers.slack_payloads import Message, User, time_of
-from models.chat import begin_sync, end_sync, forget_connection_secret
+from models.chat import forget_connection_secret
 from models.columns import Fact
 from models.incident_reading import Reading, incident_settings_of
 from models.queue import ClaimedJob, queue
 from models.slack import channels_seen, slack_connections
 from models.slack_threads import channel_named, message_known, threads_of
 from models.store import remember
+from models.syncing import Progress, advance_sync, begin_sync, finish_sync
 
 log = structlog.get_logger()
 
@@ -64,10 +65,11 @@ async def sync_slack(surroundings: Surroundings, claimed: ClaimedJob) -> None:
             items = await synced(surroundings, slack, home)
         except SlackError as error:
             async with surroundings.engine.begin() as db:
-                await end_sync(db, number, error=str(error))
+                await finish_sync(db, number, str(error))
             raise
         async with surroundings.engine.begin() as db:
-            await end_sync(db, number, items)
+            await advance_sync(db, number, None, Progress(items))
+            await finish_sync(db, number)
 
 
 async def synced(surroundings: Surroundings, slack: Slack, home: str) -> int:

@@ -16,6 +16,7 @@ from bot.web.problems import Problem
 from models import linear_connections as connections
 from models.linear_mapping import keep_mappings
 from models.queue import queue
+from models.syncing import sync_logs
 
 COUNTS = text("""
     select count(*) filter (where status = 'received') as waiting,
@@ -115,7 +116,7 @@ async def linear_status(call: Call, query: Query) -> LinearStatus:
     home, settings = call.member.organization_id, call.settings
     async with call.engine.connect() as db:
         found = await connections.linear_connection(db, home)
-        sync = await connections.latest_sync(db, home)
+        syncs = await sync_logs(db, home, source="linear", limit=1)
         last = await connections.last_delivery(db, home)
         counts = dict((await db.execute(COUNTS, {"organization": home})).mappings().one())
         row = await permissions(db, str(found["id"])) if found else {}
@@ -126,7 +127,7 @@ async def linear_status(call: Call, query: Query) -> LinearStatus:
         way=row.get("way") if connected else None,
         webhooks=bool(settings.linear_webhook_secret.get_secret_value()),
         install=bool(settings.linear_client_id and settings.linear_client_secret),
-        synchronisation=Synchronisation(**sync._asdict()) if sync else None,
+        synchronisation=Synchronisation(**syncs[0]) if syncs else None,
         last_event_at=last,
         **counts,
     )
