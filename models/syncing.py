@@ -121,6 +121,10 @@ LAST_DONE = sql("""
      where organization_id = :organization_id and source = :source and name = any(:names)
        and repository_id is not distinct from :repository_id and state = 'done'
 """)
+FIRST_DONE = sql("""
+    select min(started_at) from sync_logs
+     where organization_id = :organization_id and source = :source and state = 'done'
+""")
 ADVANCE = sql("""
     update sync_logs
        set state = 'running', error = null, cursor = :cursor, items = items + :items,
@@ -204,6 +208,13 @@ async def last_done(
     """Return when the last synchronisation of some kinds began that came to its end."""
     bound = place_of(organization_id, source, "", repository_id) | {"names": list(names)}
     at: datetime | None = await db.scalar(LAST_DONE, bound)
+    return at
+
+
+async def first_done(db: AsyncConnection, organization_id: str, source: str) -> datetime | None:
+    """Return when the first synchronisation with a source began that came to its end."""
+    bound = {"organization_id": organization_id, "source": source}
+    at: datetime | None = await db.scalar(FIRST_DONE, bound)
     return at
 
 
