@@ -236,14 +236,16 @@ class Bin(TypedDict):
     count: int
 
 
-async def histogram(db: AsyncConnection, rows: Rows) -> list[Bin]:
+async def histogram(
+    db: AsyncConnection, rows: Rows, edges: tuple[int, ...] = HISTOGRAM_EDGES
+) -> list[Bin]:
     """How the counted values spread over the edges, shortest first, empty bins too."""
-    answer = await ask(db, rows, HISTOGRAM, edges=list(HISTOGRAM_EDGES))
+    answer = await ask(db, rows, HISTOGRAM, edges=list(edges))
     counts = {row["bin"]: row["count"] for row in answer.mappings()}
-    edges = zip((0, *HISTOGRAM_EDGES), (*HISTOGRAM_EDGES, None), strict=True)
+    between = zip((0, *edges), (*edges, None), strict=True)
     return [
         Bin(from_seconds=low, to_seconds=high, count=counts.get(position, 0))
-        for position, (low, high) in enumerate(edges)
+        for position, (low, high) in enumerate(between)
     ]
 
 
