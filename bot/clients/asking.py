@@ -122,6 +122,15 @@ class Question:
         return self.said or f"{self.method} {self.path}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What GitHub answered: the JSON, the headers, and the address of the next page."""
+
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    next_url: str | None = None
+
+
 @dataclass
 class Line:
     """A line to GitHub: asks, waits, asks again. `limits`: until when which account must wait."""
@@ -132,6 +141,10 @@ class Line:
 
     async def ask(self, question: Question, signer: Signer | None = None) -> Any:
         """Return the JSON of GitHub's answer; raise `RateLimited` or `GitHubError`."""
+        return (await self.answer(question, signer)).body
+
+    async def answer(self, question: Question, signer: Signer | None = None) -> Answer:
+        """Return GitHub's answer with its headers; raise `RateLimited` or `GitHubError`."""
         attempt, last = 0, self.patience.tries - 1
         while True:
             try:
@@ -144,7 +157,7 @@ class Line:
             await asyncio.sleep(seconds)
             attempt += 1
 
-    async def attempt(self, question: Question, signer: Signer | None) -> Any:
+    async def attempt(self, question: Question, signer: Signer | None) -> Answer:
         """Ask once; raise `Again` where another attempt may do."""
         account = signer.account if signer else ""
         self.wait_for(self.limits.get(account))
@@ -152,7 +165,8 @@ class Line:
         if until := limited_until(response.status_code, response.headers, response.content):
             self.limits[account] = until
         if response.status_code < 300:
-            return read(question, response)
+            following = response.links.get("next", {}).get("url")
+            return Answer(read(question, response), response.headers, following)
         if until:
             self.wait_for(until)
             raise Again(RateLimited(until), 0, undone=True)
