@@ -29,6 +29,9 @@ PERMISSIONS = (
     ("/compare", "contents"),
     ("/contents", "contents"),
     ("/git/", "contents"),
+    ("/releases", "contents"),
+    ("/deployments", "deployments"),
+    ("/actions/", "actions"),
 )
 INTEGRATION = "resource not accessible by integration"
 
@@ -108,7 +111,8 @@ class Question:
     """One request. `said` stands for it in logs and errors, where the path holds a secret.
 
     `body` is sent as JSON, unless it is None. `once`: it makes something new, so that it is not
-    sent again where GitHub may have done it already.
+    sent again where GitHub may have done it already. `etag`: what the answer had when it was last
+    asked for, so that one that is the same need not be given.
     """
 
     method: str
@@ -117,6 +121,7 @@ class Question:
     said: str = ""
     once: bool = False
     body: Any = None
+    etag: str = ""
 
     def __str__(self) -> str:
         return self.said or f"{self.method} {self.path}"
@@ -124,11 +129,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What GitHub answered: the JSON, the headers, and the address of the next page."""
+    """What GitHub answered: the JSON, the headers, and the address of the next page.
+
+    `unchanged`: it is what it was by the question's ETag, and is not given again.
+    """
 
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     next_url: str | None = None
+    unchanged: bool = False
 
 
 @dataclass
@@ -167,6 +176,8 @@ class Line:
         if response.status_code < 300:
             following = response.links.get("next", {}).get("url")
             return Answer(read(question, response), response.headers, following)
+        if response.status_code == 304 and question.etag:
+            return Answer(None, response.headers, unchanged=True)
         if until:
             self.wait_for(until)
             raise Again(RateLimited(until), 0, undone=True)
@@ -190,6 +201,7 @@ class Line:
         import httpx
 
         headers = {"authorization": authorization} if authorization else {}
+        headers |= {"if-none-match": question.etag} if question.etag else {}
         started = time.monotonic()
         try:
             response = await self.client.request(

@@ -46,9 +46,14 @@ def retry_after(value: str | None, now: datetime) -> datetime | None:
 
 
 def reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return when the hourly limit begins anew, if none of it is left; by GitHub's own clock."""
-    left, at = headers.get("x-ratelimit-remaining"), headers.get("x-ratelimit-reset", "")
-    if left != "0" or not at.isdecimal():
+    """Return when the hourly limit begins anew, if none of it is left."""
+    return begins_anew(headers, now) if headers.get("x-ratelimit-remaining") == "0" else None
+
+
+def begins_anew(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Return when the hourly limit begins anew, by GitHub's own clock; None where it is not told."""
+    at = headers.get("x-ratelimit-reset", "")
+    if not at.isdecimal():
         return None
     theirs = retry_after(headers.get("date"), now) or now
     seconds = int(at) - theirs.timestamp()

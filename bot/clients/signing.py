@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from bot.clients.asking import GitHubError
+from bot.clients.spending import Spending
 from bot.vault import AppCredentials
 
 if TYPE_CHECKING:
@@ -36,11 +37,15 @@ class Token:
 
 @dataclass
 class Memory:
-    """What is known of accounts from one `GitHub` to the next: tokens, used-up limits, slugs."""
+    """What is known of accounts from one `GitHub` to the next.
+
+    Tokens, used-up limits, slugs, and what was spent of limits to read history.
+    """
 
     tokens: dict[str, Token] = field(default_factory=dict)
     limits: dict[str, datetime] = field(default_factory=dict)
     slugs: dict[str, str] = field(default_factory=dict)
+    spendings: dict[str, Spending] = field(default_factory=dict)
 
 
 def app_auth(credentials: AppCredentials, api_url: str) -> "AppAuth":
