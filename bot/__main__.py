@@ -28,11 +28,19 @@ Here = Annotated[bool, typer.Option("--here", help="run it in this process, with
 
 
 @cli.command()
-def demo() -> None:
-    """Run everything with a sample organisation's 180 days, on this machine alone."""
+def demo(
+    away: Annotated[
+        int, typer.Option(min=0, max=60, help="days that the app of a new sample was stopped")
+    ] = 0,
+) -> None:
+    """Run everything with a sample organisation's 180 days, on this machine alone.
+
+    While it is stopped the sample goes on, and what was missed is read from GitHub's own log of
+    deliveries at the next start.
+    """
     from bot.local import run
 
-    raise typer.Exit(run(sample=True))
+    raise typer.Exit(run(sample=True, away_days=away))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import typer
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from bot import embedded
 from bot.processes import NOW, Command, locked, run_tree
 from bot.sample.staging import NOTE as SAMPLE_NOTE
-from bot.sample.staging import staged
+from bot.sample.staging import Stage, staged
 from bot.schema import migrate
 from bot.settings import ADDRESS, Settings, environment, load
 from bot.vault import kept_secret
@@ -25,19 +26,28 @@ RUNS_ALREADY = (
     "It runs already{where}. Stop that one first, or set VEELOCITY_HOME to another folder."
 )
 GIVEN_STORE = "DATABASE_URL is set: the sample organisation goes into that database."
+SAMPLE_BEGAN = (
+    "{home} holds a sample organisation already, which goes on while the demo is stopped."
+    " For one that begins in the past set VEELOCITY_HOME to another folder."
+)
 SAMPLE_HERE = (
     "{home} holds the sample organisation of `demo` as well."
     " For a store without it set VEELOCITY_HOME to another folder."
 )
 
 
-def run(*, sample: bool) -> int:
-    """Start stores, web and worker (and, for the demo, the sample); return the exit code."""
+def run(*, sample: bool, away_days: int = 0) -> int:
+    """Start stores, web and worker (and, for the demo, the sample); return the exit code.
+
+    `away_days`: a new sample is told up to so many days ago, as if the app was stopped then.
+    """
     settings = load()
     home = settings.veelocity_home.absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_owner(home)
     with alone(home):
+        if away_days:
+            begin_away(home, away_days)
         for line in warnings(settings, home, sample=sample):
             typer.echo(line)
         typer.echo("Starting Postgres and Redis …")
@@ -119,6 +129,14 @@ def redis_of(settings: Settings) -> Iterator[str | None]:
         return
     with embedded.redis(settings.veelocity_home) as address:
         yield address
+
+
+def begin_away(home: Path, days: int) -> None:
+    """Begin a sample that was told up to some days ago; Refused where there is one already."""
+    stage = Stage(home)
+    if stage.there:
+        raise Refused(SAMPLE_BEGAN.format(home=home))
+    stage.begin(timedelta(days=days))
 
 
 def free_port(host: str, wanted: int) -> int:

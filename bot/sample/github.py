@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from bot.sample import hook_log
 from bot.sample.graph import Commit, Graph, between, merge_base
 from bot.sample.payloads import OWNER, iso
 from bot.sample.people import GITHUB, Person, user
@@ -41,7 +42,7 @@ def github(story: Story) -> Starlette:
     """The app to serve on a loopback port."""
     by_name = {r.full_name: r for r in story.repositories}
     former = {name: r for r in story.repositories for name in r.former_names}
-    routes = _routes()
+    routes = [*hook_log.routes(story.missed), *_routes()]
     app = Starlette(routes=[Mount("/api/v3", routes=routes), *routes])
     app.state.known = Known(story, by_name | former, {r.id: r for r in story.repositories})
     return app
@@ -57,7 +58,6 @@ def _routes() -> list[Route]:
     )
     return [
         Route("/app", _app),
-        Route("/app/hook/deliveries", _nothing),
         Route("/app/installations", _installations),
         Route("/app/installations/{id:int}", _installation),
         Route("/app/installations/{id:int}/access_tokens", _token, methods=["POST"]),
@@ -84,10 +84,6 @@ async def _missing(request: Request) -> Response:
         "status": "404",
     }
     return _json(body, 404)
-
-
-async def _nothing(request: Request) -> Response:
-    return _json([])
 
 
 async def _app(request: Request) -> Response:

@@ -42,7 +42,7 @@ def stand_in(settings: Settings) -> Starlette:
             Route("/demo/ask", ask, methods=["POST"]),
             Mount("/anthropic", routes=scripted.routes()),
             *desk_api.routes(counter),
-            Mount("/", github(story(noted.seed, noted.until))),
+            Mount("/", github(story(noted.seed, noted.until, later=noted.away))),
         ]
     )
 

@@ -2,7 +2,7 @@
 
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -21,12 +21,21 @@ MODEL_KEY = "sample"
 
 
 class Note(BaseModel):
-    """`until`: the last moment of the story, so that every start tells the same one."""
+    """`until`: the last moment of the story that is told, so that every start tells the same one.
+
+    `ends`: until when it goes on without the app, None where it was not away.
+    """
 
     seed: int
     until: datetime
     port: int
     told: bool = False
+    ends: datetime | None = None
+
+    @property
+    def away(self) -> timedelta:
+        """How long the story goes on while nobody listens."""
+        return max((self.ends or self.until) - self.until, timedelta())
 
 
 @dataclass(frozen=True)
@@ -45,9 +54,21 @@ class Stage:
         path = self.home / NOTE
         if path.exists():
             return Note.model_validate_json(path.read_bytes())
-        noted = Note(seed=SEED, until=datetime.now(UTC).replace(microsecond=0), port=0)
+        return self.begin(timedelta())
+
+    def begin(self, away: timedelta) -> Note:
+        """Note that the story is told until now, or until the app went away so long ago."""
+        until = datetime.now(UTC).replace(microsecond=0) - away
+        noted = Note(seed=SEED, until=until, port=0)
         self.keep(noted)
         return noted
+
+    def go_on(self, port: int) -> None:
+        """Note that the app is back, at a port: whole hours have passed in the story meanwhile."""
+        noted = self.note()
+        hours = (datetime.now(UTC) - noted.until) // timedelta(hours=1)
+        ends = noted.until + hours * timedelta(hours=1)
+        self.keep(noted.model_copy(update={"port": port, "ends": ends}))
 
     def keep(self, noted: Note) -> None:
         """Write a note down."""
@@ -76,7 +97,7 @@ class Stage:
 def staged(settings: Settings, home: Path) -> Settings:
     """Return settings that speak to the stand-in for GitHub's API, as the sample's app."""
     stage = Stage(home)
-    stage.keep(stage.note().model_copy(update={"port": loopback_port()}))
+    stage.go_on(loopback_port())
     return as_sample(settings, stage)
 
 

@@ -55,7 +55,7 @@ class Story:
     """What truly happened, and what was told of it.
 
     `deliveries` are GitHub's in their order, `others` those of Slack and Linear; `graph` are the
-    commits by repository's name.
+    commits by repository's name. It ends at `until`, unless it was told on for longer.
     """
 
     deliveries: tuple[Delivery, ...]
@@ -68,18 +68,29 @@ class Story:
     until: datetime
 
     @property
+    def missed(self) -> tuple[Delivery, ...]:
+        """GitHub's deliveries from after `until`, in their order."""
+        return tuple(delivery for delivery in self.deliveries if delivery.at > self.until)
+
+    @property
     def everything(self) -> tuple[Delivery, ...]:
         """The deliveries of all sources, in the order of time."""
         return tuple(sorted((*self.deliveries, *self.others), key=lambda delivery: delivery.at))
 
 
-def story(seed: int = 7, until: datetime = UNTIL, days: int = 180) -> Story:
-    """Tell it. `until` is aware; nothing later happens."""
+def story(
+    seed: int = 7, until: datetime = UNTIL, days: int = 180, *, later: timedelta = timedelta()
+) -> Story:
+    """Tell it. `until` is aware; nothing happens `later` after it.
+
+    A story that is told on begins as the one that is not.
+    """
     until = until.astimezone(UTC).replace(microsecond=0)
     start = until - timedelta(days=days)
     now = start - WARM_UP
     rng, talk = Random(seed), Random(f"{seed}:talk")
-    world = World(seed=seed, start=start, until=until, now=now, rng=rng, talk=talk)
+    ends = until + later
+    world = World(seed=seed, start=start, until=until, ends=ends, now=now, rng=rng, talk=talk)
     world.repositories = [_repository(world, plan) for plan in PLANS]
     _begin(world)
     world.run()

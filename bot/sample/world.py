@@ -133,11 +133,15 @@ class Repository:
 
 @dataclass(eq=False)
 class World:
-    """Everything that moves. The deliveries begin at `start`; life began a little before."""
+    """Everything that moves. The deliveries begin at `start`; life began a little before.
+
+    `until` is what the pace of all is set by, `ends` is when nothing more happens.
+    """
 
     seed: int
     start: datetime
     until: datetime
+    ends: datetime
     now: datetime
     rng: Random
     talk: Random
@@ -160,8 +164,8 @@ class World:
         heapq.heappush(self.queue, (at or self.now, self.count("process"), steps))
 
     def run(self) -> None:
-        """Let everybody act in the order of time, until `until`."""
-        while self.queue and self.queue[0][0] <= self.until:
+        """Let everybody act in the order of time, until it ends."""
+        while self.queue and self.queue[0][0] <= self.ends:
             at, _, steps = heapq.heappop(self.queue)
             self.now = max(at, self.now)
             following = next(steps, None)

@@ -218,3 +218,14 @@ def test_payloads_are_lean(told: Story) -> None:
 def test_most_work_happens_in_the_week(told: Story) -> None:
     days = Counter(d.at.weekday() for d in told.deliveries)
     assert days[5] + days[6] < 0.03 * len(told.deliveries)
+
+
+def test_a_story_that_is_told_on_begins_as_the_one_that_is_not(told: Story) -> None:
+    longer = story(later=timedelta(days=2))
+    known = len(told.deliveries)
+    assert longer.deliveries[:known] == told.deliveries
+    assert longer.missed == longer.deliveries[known:]
+    assert len(longer.missed) > 50
+    assert told.missed == ()
+    ends = told.until + timedelta(days=2)
+    assert all(told.until < delivery.at <= ends for delivery in longer.missed)
