@@ -1,9 +1,10 @@
 """What synchronisations read, where they stand, and what they found that nobody had told us."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import Index, RowMapping
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -137,6 +138,18 @@ FINISH = sql("""
            finished_at = case when cast(:state as text) = 'done' then now() end
      where id = :id
 """)
+ETAGS = sql("""
+    select id, etag from etags where organization_id = :organization_id and starts_with(id, :prefix)
+""")
+KEEP_ETAGS = sql("""
+    insert into etags (id, organization_id, etag)
+    select key, :organization_id, value from json_each_text(cast(:etags as json)) order by key
+        on conflict (id) do update set etag = excluded.etag, stored_at = now()
+""")
+OPENED = sql("""
+    select repository_id, min(changed_at) as since from connection_repositories
+     where organization_id = :organization_id and selected group by repository_id
+""")
 LISTED = sql("""
     select s.*, r.full_name as repository from sync_logs s
       left join repositories r on r.id = s.repository_id
@@ -225,10 +238,35 @@ async def advance_sync(
     await db.execute(ADVANCE, {"id": number, "cursor": cursor, **progress._asdict()})
 
 
-async def finish_sync(db: AsyncConnection, number: int, error: str | None = None) -> None:
-    """Write down how a synchronisation ended; one that failed can go on from its cursor."""
-    state = "failed" if error else "done"
+async def finish_sync(
+    db: AsyncConnection, number: int, error: str | None = None, *, failed: bool | None = None
+) -> None:
+    """Write down how a synchronisation ended; one that failed can go on from its cursor.
+
+    `failed`: whether it did; without it, one with an error has.
+    """
+    state = "failed" if (bool(error) if failed is None else failed) else "done"
     await db.execute(FINISH, {"id": number, "state": state, "error": error})
+
+
+async def etags_of(db: AsyncConnection, organization_id: str, prefix: str) -> dict[str, str]:
+    """Return the ETags of lists whose names begin so, by the rest of their names."""
+    bound = {"organization_id": organization_id, "prefix": prefix}
+    rows = (await db.execute(ETAGS, bound)).all()
+    return {row.id.removeprefix(prefix): row.etag for row in rows}
+
+
+async def keep_etags(db: AsyncConnection, organization_id: str, etags: Mapping[str, str]) -> None:
+    """Keep what lists were like, by name, in the transaction of what was read of them."""
+    if etags:
+        bound = {"organization_id": organization_id, "etags": to_json(etags).decode()}
+        await db.execute(KEEP_ETAGS, bound)
+
+
+async def opened_since(db: AsyncConnection, organization_id: str) -> dict[str, datetime]:
+    """Return since when webhooks tell of each repository that is open to us."""
+    rows = await db.execute(OPENED, {"organization_id": organization_id})
+    return {row.repository_id: row.since for row in rows}
 
 
 async def sync_logs(

@@ -1,16 +1,23 @@
 """What a source that can be asked must offer, so that one engine synchronises them all."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.surroundings import Surroundings
 from handlers.events import Job
 from models.columns import Fact
+from models.sync_states import Inbox, PartState
 
 EVERYTHING = "all"
+ABSENT, CONNECTED, LACKING, RUNNING, FAILED = STATES = (
+    "absent", "connected", "lacking", "running", "failed",
+)  # fmt: skip
+"""How a source stands: not connected; well; something is missing; being read; not read at last."""
 
 
 class Wait(Exception):  # noqa: N818 - it is a wish, not a bug
@@ -31,6 +38,7 @@ class Wish:
 
     `part` is one of the connector's. `since`: only what changed since then; None: everything the
     source keeps, or that of the last `days`. `repository_id`: only what is of one repository.
+    `account`: only that account's, by its id at the source, where several may be connected.
     """
 
     organization_id: str
@@ -38,6 +46,7 @@ class Wish:
     since: datetime | None = None
     repository_id: str | None = None
     days: int | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,9 @@ class Page:
     """What one page told, as rows and jobs, and where the next one begins (None: it was the last).
 
     `items` were read by `calls` requests; `expected` of them there are in all, where that is known.
-    `waiting` are jobs that may wait until the last page: whatever derives anew what is read here.
+    `waiting` are jobs that may wait until the last page: whatever derives anew what is read here;
+    with a page that says `through` they are queued before. `etags` are those of lists that were
+    read to their end. `trouble`, on the last page: what could not be read beside all else.
     """
 
     cursor: str | None
@@ -55,6 +66,9 @@ class Page:
     items: int = 0
     calls: int = 0
     expected: int | None = None
+    through: bool = False
+    etags: Mapping[str, str] = field(default_factory=dict)
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,24 @@ class Condition:
     connected: bool
     says: str
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """How a source stands. A time is None where there is none, `state` one of STATES.
+
+    `accounts`: what is connected, by their names there; `parts`: the latest reading of each;
+    `missing`: what is left to do, in sentences.
+    """
+
+    source: str
+    state: str
+    accounts: Sequence[str]
+    inbox: Inbox
+    parts: Sequence[PartState]
+    next_run_at: datetime | None
+    next_full_at: datetime | None
+    missing: Sequence[str] = ()
 
 
 class Connector(Protocol):
@@ -87,3 +119,6 @@ class Connector(Protocol):
 
     def fetch(self, line: Any, wish: Wish, cursor: str | None) -> AsyncIterator[Page]:
         """Read page after page, from where a page said that the next one begins."""
+
+    async def sync_status(self, db: AsyncConnection, organization_id: str) -> SyncStatus:
+        """Say how reading stands, from what is kept: `bot.connectors.status` has most of it."""

@@ -5,7 +5,7 @@ killed goes on where it was.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from bot.connectors.protocol import Connector, Page, Trouble, Wait, Wish
 from bot.jobs import PutOff, Surroundings
 from bot.live import publish
 from handlers.events import Job
+from models.columns import Fact
 from models.errors import Refused
 from models.missed import note_missed
 from models.queue import queue
@@ -28,7 +29,9 @@ from models.syncing import (
     finish_sync,
     first_done,
     interrupted_sync,
+    keep_etags,
     last_done,
+    opened_since,
 )
 
 OVERLAP = timedelta(hours=1)
@@ -49,13 +52,19 @@ class Place(BaseModel):
 
 @dataclass
 class Sync:
-    """One synchronisation under way. `heard_since`: from when on webhooks should have told."""
+    """One synchronisation under way.
+
+    `heard_since`: from when on webhooks should have told; of a repository that was `opened` to us
+    later, from then on.
+    """
 
     connector: Connector
     wish: Wish
     number: int
     place: Place
     heard_since: datetime | None
+    opened: Mapping[str, datetime] = field(default_factory=dict)
+    trouble: str | None = None
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -84,7 +93,7 @@ async def run_sync(
                 await finish_sync(db, sync.number, str(trouble))
         raise Refused(str(trouble)) from None
     async with surroundings.engine.begin() as db:
-        await finish_sync(db, sync.number)
+        await finish_sync(db, sync.number, sync.trouble, failed=False)
     with contextlib.suppress(RedisError, OSError):
         await publish(surroundings.redis, wish.organization_id, "change", "deployment")
     return sync.number
@@ -97,17 +106,24 @@ async def begun(
     home, source, repository = wish.organization_id, connector.name, wish.repository_id
     async with surroundings.engine.begin() as db:
         first = await first_done(db, home, source)
+        opened = await opened_since(db, home)
         unfinished = None
         if not fresh:
             unfinished = await interrupted_sync(db, home, source, name, repository_id=repository)
-        if unfinished:
-            number, place = unfinished[0], Place.model_validate_json(unfinished[1])
+        place = Place.model_validate_json(unfinished[1]) if unfinished else Place()
+        if unfinished and reaches(place, wish):
+            number = unfinished[0]
         else:
             place = Place(since=wish.since, days=wish.days)
             told = place.model_dump_json()
             number = await begin_sync(db, home, source, name, repository_id=repository, cursor=told)
     wish = replace(wish, since=place.since, days=place.days)
-    return Sync(connector, wish, number, place, first)
+    return Sync(connector, wish, number, place, first, opened)
+
+
+def reaches(place: Place, wish: Wish) -> bool:
+    """Tell whether what was interrupted reads as far back as is wished for now."""
+    return place.since is None or (wish.since is not None and place.since <= wish.since)
 
 
 async def keep(surroundings: Surroundings, sync: Sync, page: Page) -> None:
@@ -121,12 +137,15 @@ async def keep(surroundings: Surroundings, sync: Sync, page: Page) -> None:
         missed = await missed_on(db, sync, page)
         await remember(db, page.rows)
         await queue(db, page.jobs, home)
-        if page.cursor is None:
+        if page.cursor is None or page.through:
             await queue(db, [job_of(each) for each in sync.place.waiting.values()], home)
+            sync.place.waiting = {}
+        await keep_etags(db, home, page.etags)
         told = Progress(page.items, page.calls, missed, page.expected)
         await advance_sync(db, sync.number, sync.place.model_dump_json(), told)
         if page.cursor is None:
-            await finish_sync(db, sync.number)
+            sync.trouble = page.trouble
+            await finish_sync(db, sync.number, page.trouble, failed=False)
     with contextlib.suppress(RedisError, OSError):
         await publish(surroundings.redis, home, "sync")
 
@@ -136,7 +155,14 @@ async def missed_on(db: AsyncConnection, sync: Sync, page: Page) -> int:
     if sync.heard_since is None:
         return 0
     between = (sync.heard_since, sync.began_at)
-    return await note_missed(db, sync.connector.name, page.rows, between, sync.number)
+    rows = [row for row in page.rows if told_of(sync, row)]
+    return await note_missed(db, sync.connector.name, rows, between, sync.number)
+
+
+def told_of(sync: Sync, row: Fact) -> bool:
+    """Tell whether webhooks should have told a row: not what was before we had its repository."""
+    since = sync.opened.get(str(getattr(row, "repository_id", None)))
+    return since is None or row.changed_at >= since
 
 
 def merged(

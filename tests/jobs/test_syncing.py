@@ -14,9 +14,10 @@ from bot.jobs import PutOff
 from bot.jobs.syncing import run_sync, since_last
 from bot.surroundings import Surroundings
 from handlers.events import Job
-from models import Issue
+from models import ConnectionRepository, Issue
 from models.errors import Refused
 from models.store import remember
+from models.syncing import etags_of
 from tests.rig import Rig
 
 pytestmark = pytest.mark.store
@@ -53,6 +54,8 @@ class Toy:
     asked: list[int] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     trouble: dict[int, Exception] = field(default_factory=dict)
+    through: set[int] = field(default_factory=set)
+    last: dict[str, Any] = field(default_factory=dict)
 
     @asynccontextmanager
     async def authenticate(
@@ -69,9 +72,11 @@ class Toy:
             if error := self.trouble.pop(place, None):
                 raise error
             self.asked.append(place)
-            told = self.issues[place]
+            told, more = self.issues[place], place + 1 < len(self.issues)
             yield Page(
-                cursor=str(place + 1) if place + 1 < len(self.issues) else None,
+                cursor=str(place + 1) if more else None,
+                through=place in self.through,
+                **({} if more else self.last),
                 rows=[issue(told.number, told.changed_at, told.title)],
                 waiting=[Job("link_issues", "link_issues:toy", since=told.changed_at)],
                 items=1,
@@ -172,3 +177,53 @@ async def test_what_webhooks_should_have_told_is_counted_once(rig: Rig, toy: Toy
     ]
     await run(rig, toy, wish)
     assert (await logs(rig))[-1][4] == 0
+
+
+async def test_what_waits_is_let_through_when_a_page_says_so(rig: Rig, toy: Toy) -> None:
+    toy.through, toy.trouble = {1}, {3: Killed()}
+    with pytest.raises(Killed):
+        await run(rig, toy)
+    (job,) = await rig.ask("select since from jobs")
+    assert job["since"] == NOW - timedelta(hours=2)
+    async with rig.surroundings.engine.begin() as db:
+        await db.execute(text("delete from jobs"))
+    await run(rig, toy)
+    (job,) = await rig.ask("select since from jobs")
+    assert job["since"] == NOW - timedelta(hours=4)
+
+
+async def test_etags_are_kept_and_a_part_that_is_refused_is_said(rig: Rig, toy: Toy) -> None:
+    toy.last = {"etags": {"toy:1 list": '"e1"'}, "trouble": "The toy would not show its inside."}
+    await run(rig, toy)
+    refused = "The toy would not show its inside."
+    assert await logs(rig) == [("done", 4, 4, 4, 0, refused)]
+    async with rig.surroundings.engine.connect() as db:
+        assert await etags_of(db, HOME, "toy:1 ") == {"list": '"e1"'}
+        assert await etags_of(db, "github:8", "toy:1 ") == {}
+
+
+async def test_one_that_reads_less_than_is_wished_is_not_gone_on_with(rig: Rig, toy: Toy) -> None:
+    toy.trouble = {2: Killed()}
+    with pytest.raises(Killed):
+        await run(rig, toy, Wish(HOME, since=NOW - timedelta(days=90)))
+    await run(rig, toy, Wish(HOME, since=NOW - timedelta(days=365)))
+    assert [log[:2] for log in await logs(rig)] == [("running", 2), ("done", 4)]
+
+
+async def test_what_was_before_a_repository_was_opened_was_not_missed(rig: Rig, toy: Toy) -> None:
+    await run(rig, toy)
+    opened = ConnectionRepository(
+        id="toy:c:1",
+        organization_id=HOME,
+        changed_at=NOW - timedelta(hours=2),
+        connection_id="toy:c",
+        repository_id="toy:1",
+        full_name="acme/toy",
+    )
+    async with rig.surroundings.engine.begin() as db:
+        await db.execute(text("update sync_logs set started_at = now() - interval '2 days'"))
+        await remember(db, [opened])
+    toy.issues = [issue(8, NOW - timedelta(hours=3)), issue(9, NOW - timedelta(hours=1))]
+    await run(rig, toy)
+    found = await rig.ask("select thing_id from missed_news")
+    assert [row["thing_id"] for row in found] == ["toy:9"]
