@@ -167,6 +167,25 @@ def metrics(
     print_metrics(scope, days, (start, end), as_json=as_json)
 
 
+@cli.command()
+def export(
+    organization: Annotated[
+        str | None, typer.Option(metavar="LOGIN", help="which one; needed where there are several")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="standard output without it; compressed as FILE.gz"),
+    ] = None,
+    deliveries: Annotated[
+        bool, typer.Option("--deliveries", help="what each delivery said, too")
+    ] = False,
+) -> None:
+    """Write everything an organisation has as NDJSON, without secrets."""
+    from bot.exporting import export_organization
+
+    export_organization(organization, output, bodies=deliveries)
+
+
 @cli.command("next")
 def next_ticket(repository: Repository, as_json: Json = False) -> None:
     """Say which ticket a repository develops next."""

@@ -85,7 +85,7 @@ class Endpoint:
 
     `roles`: one of them, or a higher one; empty: anybody signed in; None: public.
     `query`, `body`, `answer`: models of what goes in and out; `csv`: it also answers in CSV.
-    `problems`: statuses it may answer besides those that every endpoint may.
+    `problems`: statuses it may answer besides those that every endpoint may. `media`: its kind.
     """
 
     method: str
@@ -97,6 +97,7 @@ class Endpoint:
     answer: Any
     csv: bool
     problems: tuple[str, ...] = ()
+    media: str = "application/json"
 
     @property
     def name(self) -> str:
@@ -165,6 +166,7 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     answer: Any = None,
     csv: bool = False,
     problems: tuple[str, ...] = (),
+    media: str = "application/json",
 ) -> Callable[[Function], Function]:
     """Register `async def function(call, query, body)`; what is not declared is not passed.
 
@@ -172,7 +174,7 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     """
 
     def register(function: Function) -> Function:
-        made = Endpoint(method, path, function, roles, query, body, answer, csv, problems)
+        made = Endpoint(method, path, function, roles, query, body, answer, csv, problems, media)
         ENDPOINTS.append(made)
         return function
 

@@ -215,7 +215,7 @@ def good(made: Endpoint, schemas: dict[Any, Schema]) -> Schema:
     if made.answer is None:
         return {"description": "Done"}
     schema = schemas[made.name, "serialization", False]
-    content: Schema = {"application/json": {"schema": schema}}
+    content: Schema = {made.media: {"schema": schema}}
     if made.csv:
         content["text/csv"] = {"schema": {"type": "string"}}
     return {"description": "The answer", "content": content}
