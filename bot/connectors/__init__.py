@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
+from bot.connectors import linear
 from bot.connectors.protocol import Connector
 
-SOURCES: tuple[Connector, ...] = ()
+SOURCES: tuple[Connector, ...] = (linear,)
 CONNECTORS: Mapping[str, Connector] = {each.name: each for each in SOURCES}

@@ -12,8 +12,9 @@ from sqlalchemy import text
 import models
 from bot import deliveries
 from bot.clients.linear import LinearSecret
+from bot.connectors import linear as reading
 from bot.jobs import PutOff
-from bot.jobs import linear as syncing
+from bot.jobs.linear import sync_linear
 from bot.settings import Settings
 from bot.web.linear_connecting import sync_job
 from models.chat import keep_connection_secret
@@ -106,7 +107,7 @@ def day(number: int, minute: int = 0) -> str:
 async def sync(rig: Rig, **arguments: Any) -> None:
     """Run the job once, as a worker does."""
     told = ClaimedJob(1, HOME, "sync_linear", f"sync_linear:{HOME}", arguments, None, 1)
-    await syncing.sync_linear(rig.surroundings, told)
+    await sync_linear(rig.surroundings, told)
 
 
 async def contents(rig: Rig) -> dict[str, list[str]]:
@@ -181,7 +182,7 @@ async def test_the_newest_issues_are_read_first(rig: Rig, fake: FakeLinear) -> N
 
 async def killed_before(rig: Rig, fake: FakeLinear, page: int) -> None:
     """Sync until the worker is killed as it is about to ask for the nth page, counted from 1."""
-    real, asked = syncing.page, 0
+    real, asked = reading.page, 0
 
     async def counted(*told: Any) -> Any:
         nonlocal asked
@@ -190,12 +191,12 @@ async def killed_before(rig: Rig, fake: FakeLinear, page: int) -> None:
             raise Killed
         return await real(*told)
 
-    syncing.page = counted
+    reading.page = counted
     try:
         with pytest.raises(Killed):
             await sync(rig)
     finally:
-        syncing.page = real
+        reading.page = real
 
 
 async def test_a_sync_that_is_killed_at_any_page_goes_on_there(rig: Rig, fake: FakeLinear) -> None:
