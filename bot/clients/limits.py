@@ -51,7 +51,7 @@ def reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 
 def begins_anew(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return when the hourly limit begins anew, by GitHub's own clock; None where it is not told."""
+    """Return when the hourly limit begins anew, by its own clock; None where it is not told."""
     at = headers.get("x-ratelimit-reset", "")
     if not at.isdecimal():
         return None

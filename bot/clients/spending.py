@@ -11,6 +11,7 @@ from bot.clients.limits import begins_anew
 
 LEFT_FOR_OTHERS = 0.2
 SAME_HOUR = timedelta(minutes=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Spending:
     limit: int = 0
     left: int = 0
     ours: int = 0
-    resets_at: datetime = datetime.min.replace(tzinfo=UTC)
+    resets_at: datetime = LONG_AGO
 
     def note(self, headers: Mapping[str, str], cost: int) -> None:
         """Count what an answer cost; one that says nothing of limits has none."""

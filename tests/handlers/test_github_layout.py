@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 import handlers.github
+from bot.web.receiving import NAME
 from handlers import SOURCES, Account
-from handlers.github import account, installations, issues, pull_requests, releases, teams
+from handlers.github import account, history, installations, issues, pull_requests, releases, teams
 from tests.handlers.promises import (
     handlers_say_what_they_mean,
     module_is_documented,
@@ -17,7 +18,7 @@ from tests.handlers.promises import (
 from tests.handlers.recorded import ROOT, decided, story
 
 SOURCE = SOURCES["github"]
-REGISTERED = {name.partition(".")[0] for name in SOURCE.handlers}
+REGISTERED = {name.partition(".")[0] for name in SOURCE.handlers} - {history.PULL_REQUEST}
 UNLISTED = {"installation", "installation_repositories", "ping"}
 PERMISSIONS = {
     "check_run": "checks",
@@ -83,6 +84,12 @@ def test_manifest_says_why_beside_each_permission_and_event():
     asked = [line for line in lines if line.startswith("  ")]
     assert asked
     assert all(" # " in line for line in asked)
+
+
+def test_what_only_the_api_tells_is_no_event_that_can_be_delivered():
+    ours = {name for name in SOURCE.handlers if not NAME.fullmatch(name.encode())}
+    assert ours == {history.PULL_REQUEST}
+    assert "." not in history.PULL_REQUEST
 
 
 def test_no_event_is_both_handled_and_ignored():

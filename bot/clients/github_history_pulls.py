@@ -1,0 +1,98 @@
+"""Pull requests with their commits, reviews, remarks and turns: 50 of them by one request."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.clients.asking import GitHubError
+from bot.clients.github_history_pages import UNCHANGED, HistoryPage, Past, Window, times
+from bot.clients.github_history_payloads import Told, nodes, of_pull_request, readable
+from bot.clients.github_history_queries import PULL_REQUESTS, Rest, rests
+
+Node = dict[str, Any]
+OWN_LISTS = ("commits", "reviews", "timelineItems")
+PULLS = "pull_requests"
+
+
+async def pull_requests(past: Past, cursor: str | None, window: Window) -> HistoryPage:
+    """Read a page of pull requests, those first that changed last."""
+    if cursor is None:
+        asked = {"state": "all", "sort": "updated", "direction": "desc", "per_page": 1}
+        if (await past.first(PULLS, "/pulls", known=True, **asked)).unchanged:
+            return UNCHANGED
+    listed = await page_of(past, cursor)
+    found = [dict(node) for node in nodes(listed)]
+    changed = [node for node in found if window.has(*times(node, "updatedAt"))]
+    await complete(past, changed)
+    told: list[Told] = []
+    for node in changed:
+        told += of_pull_request(past.repository, readable(node))
+    ended = any(window.past(*times(node, "updatedAt")) for node in found)
+    expected = None if window.since or window.until else listed.get("totalCount")
+    return HistoryPage(told, len(changed), None if ended else following(listed), 0, expected)
+
+
+async def page_of(past: Past, cursor: str | None) -> Mapping[str, Any]:
+    """Ask for a page, for a smaller one where GitHub fails at it."""
+    owner, _, name = past.reader.full_name.partition("/")
+    place = {"owner": owner, "name": name, "after": cursor}
+    while True:
+        try:
+            data = await past.reader.graph(PULLS, PULL_REQUESTS, **place, first=past.pulls.now)
+        except GitHubError as error:
+            await past.pulls.failed(error, past.reader.patience)
+            continue
+        past.pulls.succeeded()
+        listed: Mapping[str, Any] = data["repository"]["pullRequests"]
+        return listed
+
+
+def following(listed: Any) -> str | None:
+    """Return the cursor at which a list goes on; None at its end."""
+    told = listed.get("pageInfo") if isinstance(listed, Mapping) else None
+    return told.get("endCursor") if told and told.get("hasNextPage") else None
+
+
+async def complete(past: Past, pulls: Sequence[Node]) -> None:
+    """Read to their end the lists of pull requests, and of their reviews, that go on."""
+    lists = {
+        (node["id"], name): node[name] for node in pulls for name in OWN_LISTS if node.get(name)
+    }
+    await fill(past, PULLS, lists)
+    remarks = {
+        (review["id"], "remarks"): review["comments"]
+        for node in pulls
+        for review in nodes(node.get("reviews"))
+        if review.get("comments")
+    }
+    await fill(past, PULLS, remarks)
+
+
+async def fill(past: Past, what: str, lists: Mapping[tuple[str, str], Node]) -> None:
+    """Add what is missing to lists that go on, by node and name, many by one request."""
+    wanted = list(unfinished(lists))
+    while wanted:
+        asked = wanted[: past.rests.now]
+        query, variables = rests(asked)
+        try:
+            data = await past.reader.graph(what, query, **variables)
+        except GitHubError as error:
+            await past.rests.failed(error, past.reader.patience)
+            continue
+        past.rests.succeeded()
+        for place, rest in enumerate(asked):
+            add(lists[rest.node_id, rest.name], data.get(f"r{place}"))
+        wanted = list(unfinished(lists))
+
+
+def unfinished(lists: Mapping[tuple[str, str], Node]) -> Iterator[Rest]:
+    """Yield the rest of each list that goes on."""
+    for (node_id, name), listed in lists.items():
+        if listed["pageInfo"].get("hasNextPage"):
+            yield Rest(node_id, name, listed["pageInfo"].get("endCursor"))
+
+
+def add(listed: Node, told: Any) -> None:
+    """Add one more page to a list; one that may not be seen ends it."""
+    found = next(iter(told.values()), None) if isinstance(told, dict) else None
+    listed["nodes"] = [*nodes(listed), *nodes(found)]
+    listed["pageInfo"] = found["pageInfo"] if found else {"hasNextPage": False}
