@@ -20,6 +20,7 @@ from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clients.github import trusted
+from bot.clients.slack_pace import Pace
 from bot.settings import Settings
 from bot.vault import Vault
 from models.chat import connection_secret
@@ -110,6 +111,7 @@ class Slack:
     app_id: str = ""
     scopes: tuple[str, ...] = ()
     token: SecretStr = field(default=SecretStr(""), repr=False)
+    pace: Pace = field(default_factory=Pace)
 
     async def read(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Ask one of Slack's methods that take a form; arguments that are None are left out."""
@@ -127,6 +129,7 @@ class Slack:
         token = self.token.get_secret_value()
         bearer = {"authorization": f"Bearer {token}"} if token else {}
         headers = {**request.pop("headers", {}), **bearer}
+        await self.pace.turn(method)
         response = await sent(self.client, method, f"api/{method}", headers=headers, **request)
         return understood(method, response)
 
@@ -179,6 +182,17 @@ class Slack:
     async def join(self, channel_id: str) -> None:
         """Join a public channel; joining twice does nothing."""
         await self.write("conversations.join", channel=channel_id)
+
+    async def history(
+        self, channel_id: str, oldest: datetime, cursor: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of what was said in a channel since, newest first, and the next cursor."""
+        told = await self.read(
+            "conversations.history",
+            channel=channel_id, oldest=f"{oldest.timestamp():.6f}", limit=PAGE, cursor=cursor,
+        )  # fmt: skip
+        following = (told.get("response_metadata") or {}).get("next_cursor")
+        return list(told.get("messages") or ()), following or None
 
     async def thread(self, channel_id: str, ts: str) -> list[dict[str, Any]]:
         """List the messages of the thread that a message belongs to, oldest first."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from bot.clients.linear import Linear, RateLimited
 from bot.clients.linear_tokens import linear_for
-from bot.connectors import CONNECTORS
+from bot.connectors import linear as reading
 from bot.connectors.protocol import Wish
 from bot.jobs import PutOff, Surroundings, job
 from bot.jobs.syncing import run_sync, since_last
@@ -31,12 +31,12 @@ async def speaking(
 @job
 async def sync_linear(surroundings: Surroundings, claimed: ClaimedJob) -> None:
     """Read a workspace: people, teams, projects, cycles, labels, issues."""
-    linear, wish = CONNECTORS["linear"], Wish(str(claimed.organization_id))
+    wish = Wish(str(claimed.organization_id))
     full = bool(claimed.arguments.get("full")) or await unread(surroundings, wish)
     if not full:
-        wish = await since_last(surroundings, linear, wish, (FULL, CHANGES))
+        wish = await since_last(surroundings, reading, wish, (FULL, CHANGES))
     name = CHANGES if wish.since else FULL
-    await run_sync(surroundings, linear, wish, name)
+    await run_sync(surroundings, reading, wish, name)
 
 
 async def unread(surroundings: Surroundings, wish: Wish) -> bool:

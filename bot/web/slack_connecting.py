@@ -7,10 +7,10 @@ from starlette.requests import Request
 
 from bot.clients.slack import SlackSecret
 from bot.clients.slack_scopes import SCOPES
+from bot.connectors.slack import sync_job
 from bot.vault import Vault
 from bot.web.auth import Member
 from bot.web.consent import owned_by_nobody_else, written_down
-from handlers.events import Job
 from models.chat import forget_connection_secret, keep_connection_secret
 from models.organizations import Connection
 from models.queue import find_homes, queue
@@ -73,11 +73,6 @@ def connection(installed: Installed, home: str, state: str) -> Connection:
         state=state,
         permissions=dict.fromkeys(secret.scopes, "granted") if secret else {},
     )
-
-
-def sync_job(team_id: str) -> Job:
-    """Have channels and people of a workspace read, and channels joined."""
-    return Job("sync_slack", key=f"sync_slack:{team_id}", arguments={"team": team_id})
 
 
 def missing_scopes(granted: tuple[str, ...] | list[str]) -> list[str]:

@@ -264,6 +264,31 @@ def replies(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
     return dict(listed(state, found, "messages", arguments))
 
 
+def history(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What was said in a channel since `oldest`, newest first; of threads their first messages."""
+    channel = channel_of(state, arguments)
+    if not channel["is_member"]:
+        raise Denied("not_in_channel")
+    oldest = float(arguments.get("oldest") or 0)
+    told = state.messages.get(channel["id"], [])
+    found = [with_replies(each, told) for each in told
+             if each.get("thread_ts", each["ts"]) == each["ts"] or is_broadcast(each)]  # fmt: skip
+    found = [each for each in found if float(each["ts"]) > oldest]
+    found.sort(key=lambda each: float(each["ts"]), reverse=True)
+    return dict(listed(state, found, "messages", arguments))
+
+
+def is_broadcast(message: dict[str, Any]) -> bool:
+    return bool(message.get("subtype") == "thread_broadcast")
+
+
+def with_replies(message: dict[str, Any], told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a message with the number of answers in its thread, where there are any."""
+    ts = message["ts"]
+    many = sum(1 for each in told if each.get("thread_ts") == ts and each["ts"] != ts)
+    return {**message, "thread_ts": ts, "reply_count": many} if many else message
+
+
 def list_users(state: FakeSlack, arguments: dict[str, Any]) -> dict[str, Any]:
     return dict(listed(state, list(state.users.values()), "members", arguments))
 
@@ -307,6 +332,7 @@ METHODS: dict[str, Answer] = {
     "chat.getPermalink": permalink,
     "chat.postMessage": post,
     "chat.update": update,
+    "conversations.history": history,
     "conversations.info": about_channel,
     "conversations.join": join,
     "conversations.list": list_channels,

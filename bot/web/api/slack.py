@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, SecretStr
 from sqlalchemy import text
 
 from bot.clients.slack import SlackError, SlackSecret, slack_as
+from bot.connectors.slack import sync_job, unheard
 from bot.web.api.endpoints import Call, Query, Strict, Words, endpoint, invalid
 from bot.web.consent import proven, sendable
 from bot.web.problems import Problem
@@ -15,9 +16,8 @@ from bot.web.slack_connecting import (
     connect,
     disconnect,
     missing_scopes,
-    sync_job,
 )
-from models.incident_reading import Reading, fits, incident_settings_of
+from models.incident_reading import Reading, incident_settings_of
 from models.queue import queue
 from models.slack import ChannelSeen, channels_seen, slack_connection, slack_connections
 
@@ -160,16 +160,6 @@ async def slack_status(call: Call, query: Query) -> SlackStatus:
         unheard=unheard(seen, reading),
         **told,
     )
-
-
-def unheard(seen: list[ChannelSeen], reading: Reading) -> list[str]:
-    """List the patterns that fit no channel our bot is in."""
-    heard = [each for each in seen if each.member and not each.archived]
-    return [
-        pattern
-        for pattern in reading.channels
-        if not any(fits(pattern, each.name) or pattern == each.channel_id for each in heard)
-    ]
 
 
 @endpoint("GET", "/connectors/slack/channels", query=Query, answer=Channels)
