@@ -61,6 +61,8 @@ class Build(SQLModel, table=True):
     __table_args__ = (
         Index("builds_ended", "organization_id", "completed_at"),
         Index("builds_of_repository", "repository_id", "completed_at"),
+        Index("builds_started", "organization_id", "started_at"),
+        Index("builds_of_platform", "organization_id", "platform", "started_at"),
     )
 
     id: str = text(primary_key=True)

@@ -26,7 +26,10 @@ class WorkflowRun(Fact, table=True):
     """
 
     __tablename__ = "workflow_runs"
-    __table_args__ = (Index("workflow_runs_started", "repository_id", "started_at"),)
+    __table_args__ = (
+        Index("workflow_runs_started", "repository_id", "started_at"),
+        Index("workflow_runs_commit", "repository_id", "head_sha"),
+    )
 
     repository_id: str = text()
     run_id: str = text(index=True)
@@ -50,6 +53,7 @@ class WorkflowJob(Fact, table=True):
     """One job of a workflow run. `failed_step` names the first step that failed."""
 
     __tablename__ = "workflow_jobs"
+    __table_args__ = (Index("workflow_jobs_completed", "repository_id", "completed_at"),)
 
     repository_id: str = text()
     run_id: str = text(index=True)

@@ -123,6 +123,16 @@ def collect_changes(repository: Repository, since: datetime) -> Job:
     )
 
 
+def count_workflow_runs(repository: Repository, since: datetime) -> Job:
+    """Order that runs since a time be counted as deployments, where a rule names their workflow."""
+    return Job(
+        "count_workflow_runs",
+        key=f"count_workflow_runs:{repository.key}",
+        arguments={"repository": repository.key},
+        since=since,
+    )
+
+
 def collect_all_changes(repository: Repository) -> Job:
     """Order that everything measured of a repository be measured again."""
     return Job(
@@ -148,6 +158,16 @@ def measure_pull_requests(repository: Repository, since: datetime | None) -> Job
     return Job(
         "measure_pull_requests",
         key=f"measure_pull_requests:{repository.key}",
+        arguments={"repository": repository.key} | ({} if since else {"all": True}),
+        since=since,
+    )
+
+
+def measure_builds(repository: Repository, since: datetime | None) -> Job:
+    """Order that a repository's builds since a time be measured; None: all of them."""
+    return Job(
+        "measure_builds",
+        key=f"measure_builds:{repository.key}",
         arguments={"repository": repository.key} | ({} if since else {"all": True}),
         since=since,
     )

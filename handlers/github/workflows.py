@@ -9,7 +9,19 @@ from pydantic import BaseModel
 
 import models
 from handlers.events import Decision
-from handlers.github.payloads import Count, Event, Id, Name, Sha, Text, Time, User, latest, login
+from handlers.github.payloads import (
+    Count,
+    Event,
+    Id,
+    Name,
+    Sha,
+    Text,
+    Time,
+    User,
+    latest,
+    login,
+    measure_builds,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -156,6 +168,7 @@ def workflow_run_changed(event: WorkflowRunEvent) -> Iterator[Decision]:
         actor_login=login(run.actor),
         url=run.html_url,
     )
+    yield measure_builds(event.repository, run.started_at)
 
 
 @github.on("workflow_job")
@@ -177,6 +190,8 @@ def workflow_job_changed(event: WorkflowJobEvent) -> Iterator[Decision]:
         completed_at=job.completed_at,
         url=job.html_url,
     )
+    times = [time for time in (job.started_at, job.completed_at) if time]
+    yield measure_builds(event.repository, min(times, default=event.received_at))
 
 
 def described(event: WorkflowRunEvent, workflow: Workflow) -> models.Workflow:

@@ -59,7 +59,20 @@ def upgrade() -> None:
     op.create_index(
         "builds_of_repository", "builds", ["repository_id", "completed_at"], unique=False
     )
+    op.create_index("builds_started", "builds", ["organization_id", "started_at"], unique=False)
+    op.create_index(
+        "builds_of_platform",
+        "builds",
+        ["organization_id", "platform", "started_at"],
+        unique=False,
+    )
     op.create_index(op.f("ix_builds_workflow_id"), "builds", ["workflow_id"], unique=False)
+    op.create_index(
+        "workflow_runs_commit", "workflow_runs", ["repository_id", "head_sha"], unique=False
+    )
+    op.create_index(
+        "workflow_jobs_completed", "workflow_jobs", ["repository_id", "completed_at"], unique=False
+    )
     op.create_table(
         "delivery_cursors",
         sa.Column("id", sa.Text(), nullable=False),
@@ -227,7 +240,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_deployment_rules_organization_id"), table_name="deployment_rules")
     op.drop_table("deployment_rules")
     op.drop_table("delivery_cursors")
+    op.drop_index("workflow_jobs_completed", table_name="workflow_jobs")
+    op.drop_index("workflow_runs_commit", table_name="workflow_runs")
     op.drop_index(op.f("ix_builds_workflow_id"), table_name="builds")
+    op.drop_index("builds_of_platform", table_name="builds")
+    op.drop_index("builds_started", table_name="builds")
     op.drop_index("builds_of_repository", table_name="builds")
     op.drop_index("builds_ended", table_name="builds")
     op.drop_table("builds")

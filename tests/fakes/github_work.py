@@ -154,7 +154,10 @@ class FakeIssue:
 
 @dataclass
 class FakeCheck:
-    """A check of a commit; `app` is the id of the app whose it is."""
+    """A check of a commit; `app` is the id of the app whose it is.
+
+    `annotations` are what it says of single lines, as the API has them.
+    """
 
     id: int
     name: str
@@ -166,6 +169,7 @@ class FakeCheck:
     title: str = ""
     summary: str = ""
     details_url: str = ""
+    annotations: list[dict[str, Any]] = field(default_factory=list)
 
     def told(self) -> dict[str, Any]:
         """Return the check as the API and payloads carry it."""

@@ -1,5 +1,6 @@
 """The part of the fake GitHub's API that the agent works with; it notes what people get to see."""
 
+import hashlib
 import json
 from base64 import b64encode
 from typing import Any
@@ -41,6 +42,7 @@ def working_routes() -> list[Route]:
         Route(f"{at}/commits/{{sha}}/check-runs", checks),
         Route(f"{at}/check-runs", make_check, methods=["POST"]),
         Route(f"{at}/check-runs/{{id:int}}", change_check, methods=["PATCH"]),
+        Route(f"{at}/check-runs/{{id:int}}/annotations", annotations),
     ]
 
 
@@ -167,7 +169,11 @@ async def contents(request: Request) -> Response:
     if found is None:
         raise Denied(404, "Not Found")
     told = {"type": "file", "encoding": "base64", "content": b64encode(found).decode()}
-    return JSONResponse(told | {"path": path, "size": len(found)})
+    sha = hashlib.sha1(b"blob %d\0%b" % (len(found), found)).hexdigest()
+    called = {"etag": f'W/"{sha}"'}
+    if request.headers.get("if-none-match") == called["etag"]:
+        return Response(None, 304, called)
+    return JSONResponse(told | {"path": path, "size": len(found), "sha": sha}, 200, called)
 
 
 async def pulls(request: Request) -> Response:
@@ -273,6 +279,13 @@ async def change_check(request: Request) -> Response:
         if each.id == request.path_params["id"]:
             change(each, told, state_of(request))
             return JSONResponse(each.told())
+    raise Denied(404, "Not Found")
+
+
+async def annotations(request: Request) -> Response:
+    for each in repository_of(request, "checks").checks:
+        if each.id == request.path_params["id"]:
+            return JSONResponse(each.annotations)
     raise Denied(404, "Not Found")
 
 

@@ -9,6 +9,7 @@ ADA, BEN = "contributors github:101", "contributors github:102"
 API, APP = "repositories github:5001", "repositories github:5002"
 COLLECT, LINK = "job collect_changes", "job link_issues"
 MEASURE, ADA_IS = "job measure_pull_requests", "identities github:9001/github:login:ada"
+BUILDS = "job measure_builds"
 ASKED = "Permissions are asked of GitHub when they matter, never remembered."
 BRANCH = "github:5001:refs/heads/round-half-even"
 
@@ -110,25 +111,25 @@ BRANCH = "github:5001:refs/heads/round-half-even"
         (
             "workflow_run", "requested", 0,
             [
-                API, ADA, "workflows github:30001", "workflow_runs github:50001/1",
+                API, ADA, "workflows github:30001", "workflow_runs github:50001/1", BUILDS,
                 "Neither 'Tests' nor its file is named for deploying.",
             ],
         ),
         (
             "workflow_run", "requested", 1,
             [
-                APP, ADA, "workflows github:30002", "workflow_runs github:50010/1",
+                APP, ADA, "workflows github:30002", "workflow_runs github:50010/1", BUILDS,
                 "deployments github:workflow_run:50010",
             ],
         ),
         (
             "workflow_run", "completed", 3,
             [
-                APP, ADA, "workflows github:30002", "workflow_runs github:50010/2",
+                APP, ADA, "workflows github:30002", "workflow_runs github:50010/2", BUILDS,
                 "deployments github:workflow_run:50010/2", COLLECT,
             ],
         ),
-        ("workflow_job", "queued", 0, [API, ADA, "workflow_jobs github:51001"]),
+        ("workflow_job", "queued", 0, [API, ADA, "workflow_jobs github:51001", BUILDS]),
         (
             "release", "created", 0,
             [APP, ADA, "releases github:22001", "Drafts and prereleases ship nothing."],
@@ -164,6 +165,7 @@ BRANCH = "github:5001:refs/heads/round-half-even"
             [
                 "organizations github:9001", "connections github:installation:4242",
                 "connection_repositories github:installation:4242:5001", "job sync_teams",
+                "job backfill",
             ],
         ),
         ("team", "created", 0, [ADA, "teams github:team:6001"]),
