@@ -17,7 +17,10 @@ BOT_SUFFIX = "[bot]"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A finished attempt to deploy: its first success, or else its last failure."""
+    """A finished attempt to deploy: its first success, or else its last failure.
+
+    `excluded`: why the rule of its repository leaves it out, None where it does not.
+    """
 
     id: str
     source: str
@@ -30,6 +33,7 @@ class Attempt:
     succeeded: bool
     finished_at: datetime
     url: str | None
+    excluded: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from models.graph import DIRECT, SEEN, TURNS, Place
+from models.graph import DIRECT, SEEN, TURNS, Place, answers
 
 LOCK = text("select pg_advisory_xact_lock(hashtextextended(:repository, 7))")
 
@@ -35,7 +35,8 @@ ATTEMPTS = text("""
               select min(created_at) filter (where state = 'success') as succeeded_at,
                      max(created_at) filter (where state in ('failure', 'error')) as failed_at
                 from deployment_statuses where deployment_id = d.id) s on true
-         where d.repository_id = :repository and d.environment_class <> 'transient')
+         where d.repository_id = :repository
+           and (:transient or d.environment_class <> 'transient'))
     select id, source, environment, environment_class, sha, ref, creator_login, created_at,
            coalesce(succeeded_at, case when result = 'success' then result_at end) as succeeded_at,
            coalesce(failed_at, case when result = 'failure' then result_at end) as failed_at, url
@@ -51,6 +52,23 @@ MERGES = text("""
        and merge_commit_sha is not null
 """)
 
+# The workflows of a repository that ever ran, and the finished attempts of the runs of some.
+WORKFLOWS = text("""
+    select distinct name, path from workflow_runs where repository_id = :repository
+""")
+
+RUNS = text("""
+    select w.run_id, w.attempt, w.name, w.path, w.head_sha, w.branch, w.actor_login, w.started_at,
+           w.conclusion, w.completed_at, w.url
+      from workflow_runs w
+      join unnest(cast(:names as text[]), cast(:paths as text[])) as named(name, path)
+        on named.name = w.name and named.path is not distinct from w.path
+     where w.repository_id = :repository and w.completed_at is not null
+       and w.conclusion = any(:results) and not coalesce(w.event, '') = any(:trials)
+       and (cast(:since as timestamptz) is null or w.started_at >= :since)
+""")
+
+# Merges count where nothing else does in production, and a rule may name runs of any workflow.
 TOUCHED = text("""
     select exists (select from deployments d where d.repository_id = :repository
                       and (d.created_at >= :since or d.result_at >= :since))
@@ -59,6 +77,15 @@ TOUCHED = text("""
         or exists (select from service_deployments
                     where repository_id = :repository and finished_at >= :since)
         or not exists (select from deployments where repository_id = :repository)
+        or (exists (select from pull_requests where repository_id = :repository
+                       and base_is_default and merged_at >= :since)
+            and not exists (select from service_deployments
+                             where repository_id = :repository and source <> 'merge'
+                               and environment_class = 'production' and state <> 'superseded'))
+        or exists (select from deployment_rules u
+                     join workflow_runs w on w.repository_id = u.repository_id
+                    where u.repository_id = :repository and cardinality(u.workflows) > 0
+                      and w.started_at >= :since)
 """)
 
 SHAPES = text("""
@@ -71,8 +98,10 @@ SOURCES = text("""
 """)
 
 ATTRIBUTED = text("""
-    select change_id from deployment_changes
-     where service_id = :service and change_id = any(:changes) and deployed_at < :since
+    select c.service_id, c.change_id
+      from unnest(cast(:services as text[]), cast(:changes as text[])) as asked(service, change)
+      join deployment_changes c on c.service_id = asked.service and c.change_id = asked.change
+     where c.deployed_at < :since
 """)
 
 MERGED_BEFORE = text("""
@@ -111,6 +140,24 @@ class Home:
     installation: int | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Pull requests (ids) or commits (SHAs) asked about, as of a time."""
+
+    names: Sequence[str]
+    until: datetime
+
+    @property
+    def pull_requests(self) -> dict[str, Any]:
+        """The names as ids of pull requests."""
+        return {"ids": list(self.names), "until": self.until}
+
+    @property
+    def commits(self) -> dict[str, Any]:
+        """The names as SHAs."""
+        return {"shas": list(self.names), "until": self.until}
+
+
 async def lock(db: AsyncConnection, repository_id: str) -> None:
     """Let one worker at a time derive a repository; freed when the transaction ends."""
     await db.execute(LOCK, {"repository": repository_id})
@@ -143,35 +190,44 @@ async def rows(db: AsyncConnection, question: Any, **bound: Any) -> Sequence[Row
 
 
 async def attributed(
-    db: AsyncConnection, service_id: str, changes: Sequence[str], since: datetime
-) -> set[str]:
-    """Return which of some changes reached a service before a time: they are not measured again."""
-    bound = {"service": service_id, "changes": list(changes), "since": since}
-    return set((await db.execute(ATTRIBUTED, bound)).scalars())
+    db: AsyncConnection, changes: Sequence[tuple[str, str]], since: datetime
+) -> set[tuple[str, str]]:
+    """Return which changes (service, change) arrived before a time: they are not measured again."""
+    if not changes:
+        return set()
+    services, ids = ([pair[part] for pair in changes] for part in (0, 1))
+    bound = {"services": services, "changes": ids, "since": since}
+    return {(row.service_id, row.change_id) for row in await rows(db, ATTRIBUTED, **bound)}
 
 
 async def first_commits(
-    db: AsyncConnection, place: Place, pull_requests: Sequence[str]
-) -> dict[str, Row[Any]]:
+    db: AsyncConnection, place: Place, asked: Sequence[Asked]
+) -> list[dict[str, Row[Any]]]:
     """Return the earliest author time ever seen on each pull request, and how many commits were."""
-    bound = {**place.bound, "ids": list(pull_requests)}
-    return {row.pull_request_id: row for row in await rows(db, SEEN, **bound)}
+    found: list[dict[str, Row[Any]]] = [{} for _ in asked]
+    for row in await answers(db, place, SEEN, [each.pull_requests for each in asked]):
+        found[row.n][row.pull_request_id] = row
+    return found
 
 
 async def turns(
-    db: AsyncConnection, place: Place, pull_requests: Sequence[str]
-) -> dict[str, Row[Any]]:
+    db: AsyncConnection, place: Place, asked: Sequence[Asked]
+) -> list[dict[str, Row[Any]]]:
     """Return what happened to each pull request, and when."""
-    bound = {**place.bound, "ids": list(pull_requests)}
-    return {row.id: row for row in await rows(db, TURNS, **bound)}
+    found: list[dict[str, Row[Any]]] = [{} for _ in asked]
+    for row in await answers(db, place, TURNS, [each.pull_requests for each in asked]):
+        found[row.n][row.id] = row
+    return found
 
 
 async def direct_commits(
-    db: AsyncConnection, place: Place, shas: Sequence[str]
-) -> dict[str, Row[Any]]:
+    db: AsyncConnection, place: Place, asked: Sequence[Asked]
+) -> list[dict[str, Row[Any]]]:
     """Return commits with the push that brought each to the default branch, where one is known."""
-    bound = {**place.bound, "shas": list(shas)}
-    return {row.sha: row for row in await rows(db, DIRECT, **bound)}
+    found: list[dict[str, Row[Any]]] = [{} for _ in asked]
+    for row in await answers(db, place, DIRECT, [each.commits for each in asked]):
+        found[row.n][row.sha] = row
+    return found
 
 
 async def mark_first(db: AsyncConnection, repository_id: str, changes: Sequence[str]) -> None:

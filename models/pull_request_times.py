@@ -56,7 +56,7 @@ MAIN = """'refs/heads/' || coalesce((select r.default_branch from repositories r
                                             where r.id = pull_requests.repository_id), 'main')"""
 
 MEASURE = text(f"""
-    with first as ({SEEN_BY.format(main=MAIN, until=MERGED)}),
+    with first as ({SEEN_BY.format(main=MAIN, until=MERGED, ids=":ids")}),
     ready as (
         select p.*,
                case when not p.draft then coalesce(

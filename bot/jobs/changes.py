@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.clients.github import Compared, GitHubError, Installation, RateLimited, installation_for
 from bot.jobs import PutOff, Surroundings, job
 from bot.jobs.alerts import queue_alerts
-from bot.jobs.derive import Graph, derive, unknown_ranges
+from bot.jobs.derive import Known, derive, look, ranges_of
 from bot.jobs.failures import judge
 from bot.jobs.history import History, history_of
 from bot.jobs.pull_requests import measured
@@ -21,9 +21,10 @@ from models import Commit, Comparison, DeploymentChange, PullRequestCommit, Serv
 from models import deriving as ask
 from models.columns import Fact
 from models.errors import Refused
-from models.graph import SLACK, Place, owners
+from models.graph import SLACK
 from models.pull_request_times import with_heads
 from models.queue import ClaimedJob
+from models.rules import applied
 from models.store import remember, replace
 
 log = structlog.get_logger()
@@ -61,25 +62,70 @@ async def collect_changes(surroundings: Surroundings, claimed: ClaimedJob) -> No
     since = claimed.since - SLACK if claimed.since else None
     if claimed.arguments.get("all"):
         since = None
-    engine = surroundings.engine
-    async with engine.connect() as db:
+    async with surroundings.engine.connect() as db:
         home = await ask.home_of(db, repository_id)
         if home is None or (since and not await ask.touched(db, repository_id, since)):
             return
-    trouble = await ask_github(surroundings, home, since)
-    async with engine.begin() as db:
-        await ask.lock(db, repository_id)
-        history = await history_of(db, home, since)
-        deployments, changes = await derive(db, history)
-        await put_in_place(db, history, deployments, changes)
-        await judge(db, home.organization_id, repository_id, history.since)
-        await queue_alerts(db, home.organization_id, repository_id, datetime.now(UTC))
+    trouble = await collect(surroundings, home, since)
     with suppress(RedisError, OSError):
         await publish(surroundings.redis, home.organization_id, "deployment", "incident")
     if trouble.until:
         raise PutOff(trouble.until, "; ".join(trouble.says))
     if trouble.says:
         raise Refused("; ".join(trouble.says))
+
+
+async def collect(surroundings: Surroundings, home: ask.Home, since: datetime | None) -> Trouble:
+    """Derive a repository, after GitHub was asked for what only it can tell."""
+    trouble, unknown = Trouble(), set[tuple[str, str]]()
+    async with installation_for(
+        surroundings.engine, surroundings.settings, surroundings.vault, home.installation
+    ) as github:
+        for left in reversed(range(ROUNDS + 1)):
+            asking = github if left and not trouble.says else None
+            async with surroundings.engine.begin() as db:
+                wanted = await derived(db, home, since, None if asking is None else unknown)
+            if not wanted or asking is None:
+                break
+            try:
+                unknown |= await fetch(surroundings, asking, home, wanted)
+            except RateLimited as limited:
+                trouble = Trouble(limited.until, [str(limited)])
+            except GitHubError as error:
+                log.warning("github_would_not_tell", repository=home.full_name, error=str(error))
+                trouble = Trouble(None, [str(error)])
+    return trouble
+
+
+async def derived(
+    db: AsyncConnection,
+    home: ask.Home,
+    since: datetime | None,
+    unknown: Collection[tuple[str, str]] | None,
+) -> Wanted:
+    """Derive a repository from what is known, unless GitHub is to be asked for something first.
+
+    Returns what that is. `unknown`: ranges that GitHub has just said it does not know either;
+    None where it is not to be asked.
+    """
+    repository_id = home.place.repository_id
+    await ask.lock(db, repository_id)
+    history = await history_of(db, home, since)
+    known = await ranges_of(db, history)
+    if unknown is not None:
+        ranges = [pair for pair in known.lacking if pair not in unknown]
+        if ranges:
+            return Wanted(ranges=ranges)
+    await look(db, history, known)
+    if unknown is not None and (thinner := await thin(db, known)):
+        return Wanted(pull_requests=sorted(thinner.items()))
+    deployments, changes = await derive(db, history, known)
+    await put_in_place(db, history, deployments, changes)
+    await judge(db, home.organization_id, repository_id, history.since)
+    await queue_alerts(db, home.organization_id, repository_id, datetime.now(UTC))
+    if history.since is None and history.rule.changed_at:
+        await applied(db, repository_id, history.rule.changed_at)
+    return Wanted()
 
 
 async def put_in_place(
@@ -99,64 +145,19 @@ async def put_in_place(
     await ask.mark_first(db, history.place.repository_id, sorted(ids))
 
 
-async def ask_github(surroundings: Surroundings, home: ask.Home, since: datetime | None) -> Trouble:
-    """Ask GitHub for what only it can tell, and remember the answers for ever."""
-    trouble = Trouble()
-    async with installation_for(
-        surroundings.engine, surroundings.settings, surroundings.vault, home.installation
-    ) as github:
-        if github is None:
-            return trouble
-        unknown: set[tuple[str, str]] = set()
-        for _ in range(ROUNDS):
-            async with surroundings.engine.connect() as db:
-                history = await history_of(db, home, since)
-                wanted = await wanted_from_github(db, history, unknown)
-            if not wanted:
-                break
-            try:
-                unknown |= await fetch(surroundings, github, home, wanted)
-            except RateLimited as limited:
-                return Trouble(limited.until, [str(limited)])
-            except GitHubError as error:
-                log.warning("github_would_not_tell", repository=home.full_name, error=str(error))
-                return Trouble(None, [str(error)])
-    return trouble
-
-
-async def wanted_from_github(
-    db: AsyncConnection, history: History, unknown: Collection[tuple[str, str]]
-) -> Wanted:
-    """Return the ranges that no push told, and pull requests of which fewer commits are known.
-
-    `unknown`: ranges that GitHub has just said it does not know either.
-    """
-    ranges = [pair for pair in await unknown_ranges(db, history) if pair not in unknown]
-    if ranges:
-        return Wanted(ranges=ranges)
-    graph = Graph(db, history.place)
-    wanted: dict[str, int] = {}
-    for step in history.steps():
-        if step.brings and step.predecessor:
-            known = await graph.range(step.predecessor, step.attempt)
-            place = step.seen_from(history.place)
-            owned = await owners(db, place, known.shas)
-            wanted |= await thin(db, place, sorted(set(owned.values())))
-    return Wanted(pull_requests=sorted(wanted.items()))
-
-
-async def thin(db: AsyncConnection, place: Place, pull_requests: Sequence[str]) -> dict[str, int]:
+async def thin(db: AsyncConnection, known: Known) -> dict[str, int]:
     """Return the pull requests (id to number) of which we know fewer commits than GitHub counts."""
-    told = await ask.turns(db, place, pull_requests)
-    seen = await ask.first_commits(db, place, pull_requests)
-    asked = {row.pull_request_id for row in await ask.rows(db, ask.LISTED, ids=list(pull_requests))}
-    return {
+    fewer = {
         owner: row.number
+        for span, told in known.told.items()
         for owner, row in told.items()
-        if owner not in asked
-        and row.commits
-        and (owner not in seen or seen[owner].commits < row.commits)
+        if row.commits
+        and (owner not in known.seen[span] or known.seen[span][owner].commits < row.commits)
     }
+    if not fewer:
+        return {}
+    asked = {row.pull_request_id for row in await ask.rows(db, ask.LISTED, ids=list(fewer))}
+    return {owner: number for owner, number in fewer.items() if owner not in asked}
 
 
 async def fetch(

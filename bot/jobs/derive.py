@@ -1,7 +1,7 @@
 """Derive a repository's deployments and changes: facts in, rows of two tables out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,139 +12,152 @@ from bot.jobs.rows import (
     pull_request_change,
     pushed_change,
     service_deployment,
-    service_id,
     superseded,
     unmeasured,
 )
-from handlers.changes import Attempt, grouped
+from handlers.changes import grouped
 from models import DeploymentChange, ServiceDeployment
 from models import deriving as ask
 from models.graph import (
-    Place,
     Range,
-    compared_range,
-    merged_range,
+    Span,
+    known_ranges,
+    merged_ranges,
     owners,
-    position,
-    pushed_range,
+    positions,
 )
 
 
 @dataclass
-class Graph:
-    """Answers which commits a deployment brought, from the best evidence there is."""
+class Known:
+    """What the facts tell of the steps of a history that bring something: ranges, and what is in
+    them. `lacking`: the ranges (base, head) that GitHub was not asked for yet.
+    """
 
-    db: AsyncConnection
-    place: Place
-
-    async def known(self, base: Attempt, head: Attempt) -> tuple[bool, Range | None]:
-        """Tell whether a range need not be asked of GitHub (any more), and the range if known."""
-        place = self.place.by(head.finished_at)
-        if pushed := await pushed_range(self.db, place, base.sha, head.sha):
-            return True, pushed
-        return await compared_range(self.db, place, base.sha, head.sha)
-
-    async def range(self, base: Attempt, head: Attempt) -> Range:
-        """Return the commits of a deployment that its predecessor had not."""
-        if known := (await self.known(base, head))[1]:
-            return known
-        place = self.place.by(head.finished_at)
-        until = await position(self.db, place, head.sha)
-        if until is None:
-            return Range((), "unknown")
-        since = await position(self.db, place, base.sha) or base.finished_at
-        return await merged_range(self.db, place, since, until)
-
-    async def baseline(self, first: Attempt) -> list[str]:
-        """Return the pull requests that the first deployment ever seen contains."""
-        place = self.place.by(first.finished_at)
-        until = await position(self.db, place, first.sha) or first.finished_at
-        bound = {"repository": self.place.repository_id, "until": until}
-        return [row.id for row in await ask.rows(self.db, ask.MERGED_BEFORE, **bound)]
+    ranges: dict[Span, Range] = field(default_factory=dict)
+    groups: dict[Span, dict[str, list[str]]] = field(default_factory=dict)
+    told: dict[Span, dict[str, Row[Any]]] = field(default_factory=dict)
+    seen: dict[Span, dict[str, Row[Any]]] = field(default_factory=dict)
+    direct: dict[Span, dict[str, Row[Any]]] = field(default_factory=dict)
+    lacking: list[tuple[str, str]] = field(default_factory=list)
 
 
-async def unknown_ranges(db: AsyncConnection, history: History) -> list[tuple[str, str]]:
-    """Return the ranges (base, head) that only GitHub can tell and was not asked for yet."""
-    graph = Graph(db, history.place)
-    wanted = []
-    for step in history.steps():
-        if not step.brings or step.predecessor is None or step.attempt.sha.startswith("tag:"):
-            continue
-        pair = (step.predecessor.sha, step.attempt.sha)
-        if pair not in wanted and not (await graph.known(step.predecessor, step.attempt))[0]:
-            wanted.append(pair)
-    return wanted
+def span_of(step: Step) -> Span | None:
+    """Return what a step leads over; None for one that brings nothing after another one."""
+    if not step.brings or step.predecessor is None:
+        return None
+    before = step.predecessor
+    return Span(before.sha, step.attempt.sha, before.finished_at, step.until)
+
+
+async def ranges_of(db: AsyncConnection, history: History) -> Known:
+    """Find the commits of each deployment that its predecessor had not, by the best evidence."""
+    spans = list(dict.fromkeys(span for step in history.steps() if (span := span_of(step))))
+    known = await known_ranges(db, history.place, spans)
+    lacking = [
+        (span.base, span.head)
+        for span in spans
+        if span not in known and not span.head.startswith("tag:")
+    ]
+    rest = [span for span in spans if known.get(span) is None]
+    sure = {span: found for span, found in known.items() if found}
+    ranges = sure | await merged_ranges(db, history.place, rest)
+    return Known({span: ranges[span] for span in spans}, lacking=list(dict.fromkeys(lacking)))
+
+
+async def look(db: AsyncConnection, history: History, known: Known) -> None:
+    """Find whose the commits of each range are, and what is told of these pull requests."""
+    place, spans = history.place, list(known.ranges)
+    shas = {span: found.shas for span, found in known.ranges.items() if found.shas}
+    owned = await owners(db, place, shas)
+    known.groups = {span: grouped(shas[span], owned[span]) for span in shas}
+    asked = [span for span in spans if known.groups.get(span)]
+    pull_requests = [ask.Asked(list(known.groups[span]), span.until) for span in asked]
+    known.told = dict(zip(asked, await ask.turns(db, place, pull_requests), strict=True))
+    known.seen = dict(zip(asked, await ask.first_commits(db, place, pull_requests), strict=True))
+    pushed = [span for span in shas if len(owned[span]) < len(set(shas[span]))]
+    commits = [
+        ask.Asked([sha for sha in shas[span] if sha not in owned[span]], span.until)
+        for span in pushed
+    ]
+    known.direct = dict(zip(pushed, await ask.direct_commits(db, place, commits), strict=True))
 
 
 async def derive(
-    db: AsyncConnection, history: History
+    db: AsyncConnection, history: History, known: Known
 ) -> tuple[list[ServiceDeployment], list[DeploymentChange]]:
     """Return the rows that stand from `since` on."""
-    graph = Graph(db, history.place)
+    steps = history.steps()
+    found = [await changes_of_step(db, history, step, known) for step in steps]
+    before = await brought_before(db, history, found)
     deployments, changes = [], []
-    brought: dict[str, set[str]] = {}
-    for step in history.steps():
-        found = await changes_of_step(db, graph, history, step, brought)
-        kind = "rollforward" if any(change.corrective for change in found) else step.kind
+    for step, brought in zip(steps, found, strict=True):
+        fresh = [each for each in brought if (each.service_id, each.change_id) not in before]
+        before |= {(each.service_id, each.change_id) for each in fresh}
+        kind = "rollforward" if any(change.corrective for change in fresh) else step.kind
         deployment = service_deployment(history, step, kind if step.brings else step.kind)
-        deployment.cohorts = sorted({change.cohort for change in found})
+        deployment.cohorts = sorted({change.cohort for change in fresh})
         deployments.append(deployment)
-        changes += found
+        changes += fresh
     deployments += [superseded(history, attempt) for attempt in history.superseded()]
     return deployments, changes
 
 
+async def brought_before(
+    db: AsyncConnection, history: History, found: Sequence[Sequence[DeploymentChange]]
+) -> set[tuple[str, str]]:
+    """Return which changes reached which services before deriving starts."""
+    if history.since is None:
+        return set()
+    pairs = [(change.service_id, change.change_id) for each in found for change in each]
+    return await ask.attributed(db, pairs, history.since)
+
+
 async def changes_of_step(
-    db: AsyncConnection, graph: Graph, history: History, step: Step, brought: dict[str, set[str]]
+    db: AsyncConnection, history: History, step: Step, known: Known
 ) -> list[DeploymentChange]:
-    """Return the changes that one deployment brought to its service for the first time."""
-    service = service_id(history, step.attempt, step.shape)
+    """Return the changes that one deployment brought to its service, be it again."""
     if step.kind == "baseline":
-        pull_requests = await graph.baseline(step.attempt)
-        found = await pull_request_changes(db, history, step, dict.fromkeys(pull_requests, ()))
-        for change in found:
-            unmeasured(change)
-    elif step.brings and step.predecessor:
-        found = await brought_by(db, graph, history, step)
-    else:
+        return await contained(db, history, step)
+    span = span_of(step)
+    if span is None or span not in known.groups:
         return []
-    before = brought.setdefault(service, set())
-    if history.since is not None and found:
-        ids = [change.change_id for change in found]
-        before |= await ask.attributed(db, service, ids, history.since)
-    fresh = [change for change in found if change.change_id not in before]
-    before |= {change.change_id for change in fresh}
-    return fresh
-
-
-async def brought_by(
-    db: AsyncConnection, graph: Graph, history: History, step: Step
-) -> list[DeploymentChange]:
-    """Return what is in a deployment and was not in its predecessor."""
-    assert step.predecessor is not None  # noqa: S101 - only a first deployment has none
-    known = await graph.range(step.predecessor, step.attempt)
-    owned = await owners(db, step.seen_from(history.place), known.shas)
-    groups = grouped(known.shas, owned)
-    direct = [sha for sha in known.shas if sha not in owned]
-    found = await pull_request_changes(db, history, step, groups)
-    found += await pushed_changes(db, history, step, direct)
+    told, seen = known.told.get(span, {}), known.seen.get(span, {})
+    found = pull_request_changes(history, step, known.groups[span], told, seen)
+    found += pushed_changes(history, step, known.ranges[span].shas, known.direct.get(span, {}))
     for change in found:
-        change.evidence = known.evidence
+        change.evidence = known.ranges[span].evidence
     return found
 
 
-async def pull_request_changes(
-    db: AsyncConnection, history: History, step: Step, groups: dict[str, Any]
+async def contained(db: AsyncConnection, history: History, first: Step) -> list[DeploymentChange]:
+    """Return the pull requests that the first deployment ever seen contains."""
+    place, attempt = history.place, first.attempt
+    at = await positions(db, place, [(attempt.sha, first.until)])
+    until = at.get(0, attempt.finished_at)
+    bound = {"repository": place.repository_id, "until": until}
+    ids = [row.id for row in await ask.rows(db, ask.MERGED_BEFORE, **bound)]
+    if not ids:
+        return []
+    asked = [ask.Asked(ids, first.until)]
+    [told], [seen] = await ask.turns(db, place, asked), await ask.first_commits(db, place, asked)
+    found = pull_request_changes(history, first, ids, told, seen)
+    for change in found:
+        unmeasured(change)
+    return found
+
+
+def pull_request_changes(
+    history: History,
+    step: Step,
+    owners: Iterable[str],
+    told: Mapping[str, Row[Any]],
+    seen: Mapping[str, Row[Any]],
 ) -> list[DeploymentChange]:
     """Return the changes that are merged pull requests."""
-    if not groups:
-        return []
-    place = step.seen_from(history.place)
-    told = await ask.turns(db, place, list(groups))
-    seen = await ask.first_commits(db, place, list(groups))
     return [
         pull_request_change(history, step, told[owner], seen.get(owner))
-        for owner in groups
+        for owner in owners
         if owner in told and step.shape.made_of(touched_by(told[owner], seen.get(owner)))
     ]
 
@@ -156,13 +169,10 @@ def touched_by(told: Row[Any], seen: Row[Any] | None) -> list[str] | None:
     return list(seen.paths or ()) if seen and seen.paths_known else None
 
 
-async def pushed_changes(
-    db: AsyncConnection, history: History, step: Step, shas: Sequence[str]
+def pushed_changes(
+    history: History, step: Step, shas: Iterable[str], told: Mapping[str, Row[Any]]
 ) -> list[DeploymentChange]:
     """Return the changes that are pushes without a pull request; a push of many commits is one."""
-    if not shas:
-        return []
-    told = await ask.direct_commits(db, step.seen_from(history.place), shas)
     pushes: dict[str, list[Row[Any]]] = {}
     for sha in shas:
         if row := told.get(sha):

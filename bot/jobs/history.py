@@ -1,17 +1,23 @@
 """What happened to a repository, in order: every finished attempt, judged against those before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from handlers.changes import Attempt, Shape, counting_source, kind_of, shapes_of
+from handlers.changes import Attempt, Shape, kind_of, shapes_of
+from handlers.github.deployments import RESULTS, TRIALS, run_id, ships
+from handlers.github.environments import shipped_to
+from handlers.rules import Rule, counting, counts_merges, judged, names_workflow
 from models import deriving as ask
 from models.columns import EPOCH
-from models.graph import Place, tagged
+from models.graph import Place, known_by, tagged
+from models.rules import rule_of
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,10 @@ class Step:
         """Whether it can bring changes that were not there before."""
         return self.kind == "new"
 
-    def seen_from(self, place: Place) -> Place:
-        """Return a place as of the end of the deployment."""
-        return place.by(self.attempt.finished_at)
+    @property
+    def until(self) -> datetime:
+        """Until when what happened is known of it."""
+        return known_by(self.attempt.finished_at)
 
 
 @dataclass
@@ -39,6 +46,7 @@ class History:
 
     home: ask.Home
     since: datetime | None
+    rule: Rule = field(default_factory=Rule)
     sources: dict[str, str] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
@@ -55,29 +63,36 @@ class History:
 
     def steps(self) -> list[Step]:
         """Return every step of every service from `since` on, in the order it happened."""
+        return [step for step in self.all_steps if self.is_fresh(step.attempt)]
+
+    @cached_property
+    def all_steps(self) -> list[Step]:
+        """Every step of every service, in the order it happened."""
         services: dict[tuple[str, str], list[tuple[Attempt, Shape]]] = {}
         for attempt in self.attempts:
-            if attempt.source != self.sources[attempt.environment_class]:
+            if not self.counts(attempt):
                 continue
             for shape in shapes_of(attempt.environment, self.shapes):
                 key = (attempt.environment_class, shape.name)
                 services.setdefault(key, []).append((attempt, shape))
         steps = [step for each in services.values() for step in sequence(each)]
-        fresh = [step for step in steps if self.is_fresh(step.attempt)]
-        return sorted(fresh, key=lambda step: (step.attempt.finished_at, step.attempt.id))
+        return sorted(steps, key=lambda step: (step.attempt.finished_at, step.attempt.id))
+
+    def counts(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt is one of the source that counts, and not left out."""
+        counted = self.sources[attempt.environment_class]
+        return attempt.excluded is None and attempt.source == counted
 
     def is_fresh(self, attempt: Attempt) -> bool:
         """Tell whether an attempt is to be derived now."""
         return self.since is None or attempt.finished_at >= self.since
 
     def superseded(self) -> list[Attempt]:
-        """Return the successes told by sources that do not count here."""
+        """Return the successes that were told of and do not count here."""
         return [
             attempt
             for attempt in self.attempts
-            if attempt.succeeded
-            and attempt.source != self.sources[attempt.environment_class]
-            and self.is_fresh(attempt)
+            if attempt.succeeded and not self.counts(attempt) and self.is_fresh(attempt)
         ]
 
 
@@ -97,19 +112,19 @@ def sequence(attempts: Sequence[tuple[Attempt, Shape]]) -> list[Step]:
     return steps
 
 
-async def history_of(db: AsyncConnection, home: ask.Home, since: datetime | None) -> History:
-    """Read what is known; where another source counts now, everything is derived anew."""
+async def history_of(
+    db: AsyncConnection, home: ask.Home, since: datetime | None, rule: Rule | None = None
+) -> History:
+    """Read what is known, by the rule that is kept or by another one.
+
+    Where another source counts now, everything is derived anew.
+    """
     place, bound = home.place, {"repository": home.place.repository_id}
-    attempts = [attempt_of(row) for row in await ask.rows(db, ask.ATTEMPTS, **bound)]
-    if not any(attempt.environment_class == "production" for attempt in attempts):
-        attempts += [merge_of(row) for row in await ask.rows(db, ask.MERGES, **bound)]
-    attempts = [await resolved(db, place, attempt) for attempt in attempts]
+    rule = rule or await kept_rule(db, place.repository_id)
+    attempts = await attempts_of(db, place, rule)
+    attempts = await resolved(db, place, attempts)
     attempts.sort(key=lambda attempt: (attempt.finished_at, attempt.id))
-    classes = {attempt.environment_class for attempt in attempts}
-    sources = {
-        name: counting_source(a for a in attempts if a.environment_class == name)
-        for name in classes
-    }
+    sources = counting(rule, attempts)
     before = {row.environment_class: row.source for row in await ask.rows(db, ask.SOURCES, **bound)}
     if any(sources.get(name) != source for name, source in before.items()):
         since = None
@@ -117,7 +132,47 @@ async def history_of(db: AsyncConnection, home: ask.Home, since: datetime | None
         Shape(row.name, row.environment, tuple(row.paths))
         for row in await ask.rows(db, ask.SHAPES, **bound)
     ]
-    return History(home, since, sources, attempts, described)
+    return History(home, since, rule, sources, attempts, described)
+
+
+async def kept_rule(db: AsyncConnection, repository_id: str) -> Rule:
+    """Return how a repository's deployments count, as is kept or by default."""
+    told = await rule_of(db, repository_id)
+    lists = {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
+    return Rule(**{**told, **lists})
+
+
+async def attempts_of(db: AsyncConnection, place: Place, rule: Rule) -> list[Attempt]:
+    """Return the finished attempts that were told of, each as the rule sees it."""
+    bound = {"repository": place.repository_id, "transient": bool(rule.production)}
+    told = {row.id: attempt_of(row) for row in await ask.rows(db, ask.ATTEMPTS, **bound)}
+    named = [attempt_of_run(row) for row in await named_runs(db, place.repository_id, rule)]
+    told |= {attempt.id: attempt for attempt in named}
+    attempts = judged(rule, list(told.values()), {attempt.id for attempt in named})
+    if counts_merges(rule, attempts):
+        merges = await ask.rows(db, ask.MERGES, repository=place.repository_id)
+        attempts += judged(rule, [merge_of(row) for row in merges], ())
+    return attempts
+
+
+async def named_runs(
+    db: AsyncConnection, repository_id: str, rule: Rule, since: datetime | None = None
+) -> Sequence[Row[Any]]:
+    """Return the finished runs, since a time, of the workflows that a rule names."""
+    if not rule.workflows:
+        return []
+    known = await ask.rows(db, ask.WORKFLOWS, repository=repository_id)
+    named = [row for row in known if ships(row.path) and names_workflow(rule, row.name, row.path)]
+    return await ask.rows(
+        db,
+        ask.RUNS,
+        repository=repository_id,
+        names=[row.name for row in named],
+        paths=[row.path for row in named],
+        results=list(RESULTS),
+        trials=sorted(TRIALS),
+        since=since,
+    )
 
 
 def attempt_of(row: Row[Any]) -> Attempt:
@@ -154,9 +209,33 @@ def merge_of(row: Row[Any]) -> Attempt:
     )
 
 
-async def resolved(db: AsyncConnection, place: Place, attempt: Attempt) -> Attempt:
-    """Replace a tag by the commit it was pushed to, where a push told."""
-    if not attempt.sha.startswith("tag:"):
-        return attempt
-    sha = await tagged(db, place.by(attempt.finished_at), attempt.sha.removeprefix("tag:"))
-    return Attempt(**{**vars(attempt), "sha": sha}) if sha else attempt
+def attempt_of_run(row: Row[Any]) -> Attempt:
+    """Return a row of RUNS as the attempt that it is where its name says that it deploys."""
+    environment, to = shipped_to(f"{row.name} {PurePosixPath(row.path or '').stem}")
+    return Attempt(
+        id=run_id(row.run_id.removeprefix("github:"), row.attempt),
+        source="workflow_run",
+        environment=environment,
+        environment_class=to,
+        sha=row.head_sha,
+        ref=row.branch,
+        creator_login=row.actor_login,
+        created_at=row.started_at,
+        succeeded=RESULTS[row.conclusion] == "success",
+        finished_at=row.completed_at,
+        url=row.url,
+    )
+
+
+async def resolved(db: AsyncConnection, place: Place, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Replace tags by the commits they were pushed to, where a push told."""
+    asked = {
+        attempt.id: (attempt.sha.removeprefix("tag:"), known_by(attempt.finished_at))
+        for attempt in attempts
+        if attempt.sha.startswith("tag:")
+    }
+    shas = await tagged(db, place, asked)
+    return [
+        replace(attempt, sha=shas[attempt.id]) if attempt.id in shas else attempt
+        for attempt in attempts
+    ]

@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from bot.jobs.history import History, Step
 from handlers.changes import Attempt, Moments, Shape, cohort_of, is_corrective, stages_of
+from handlers.rules import superseded_because
 from models import DeploymentChange, ServiceDeployment
 
 BASELINE = "contained in the first deployment ever seen, so its way there is unknown"
@@ -126,16 +127,15 @@ def service_deployment(history: History, step: Step, kind: str | None) -> Servic
 
 
 def superseded(history: History, attempt: Attempt) -> ServiceDeployment:
-    """Return what another source told of, so that Explain can say why it is not counted."""
-    counting = history.sources[attempt.environment_class].replace("_", " ")
+    """Return what was told of and does not count, so that Explain can say why."""
+    counted = history.sources[attempt.environment_class]
     service = f"{history.place.repository_id}/{attempt.environment_class}/{attempt.environment}"
     return ServiceDeployment(
         id=f"{service}/{attempt.id}",
         service_id=service,
         service=attempt.environment,
         state="superseded",
-        reason=f"this repository's deployments are counted by {counting}, "
-        f"not by {attempt.source.replace('_', ' ')}",
+        reason=superseded_because(history.rule, counted, attempt),
         **told_of(history, attempt),
     )
 

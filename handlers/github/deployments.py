@@ -10,7 +10,18 @@ import models
 from handlers.events import Decision, Note
 from handlers.github import releases, workflows
 from handlers.github.environments import environment_class, shipped_to
-from handlers.github.payloads import Event, Id, Name, Sha, Text, Time, User, collect_changes, login
+from handlers.github.payloads import (
+    Event,
+    Id,
+    Name,
+    Sha,
+    Text,
+    Time,
+    User,
+    collect_changes,
+    count_workflow_runs,
+    login,
+)
 from handlers.github.repositories import seen
 from handlers.github.source import github
 
@@ -104,13 +115,16 @@ def deployment_finished(event: DeploymentStatusEvent) -> Iterator[Decision]:
 def workflow_run_shipped(event: workflows.WorkflowRunEvent) -> Iterator[Decision]:
     """A run of a workflow that deploys, releases or publishes is an attempt to ship.
 
-    Each attempt of a run is one, so that a re-run cannot undo that an earlier one shipped.
+    Each attempt of a run is one, so that a re-run cannot undo that an earlier one shipped. Runs of
+    other workflows count where a rule of their repository names these, which is looked up later.
     """
     run, name, stem = event.workflow_run, event.name, event.stem
     if not (DEPLOYING.search(name) or DEPLOYING.search(stem)):
         yield Note(f"Neither {name!r} nor its file is named for deploying.")
+        if finished(run) and ships(event.path) and run.event not in TRIALS:
+            yield count_workflow_runs(event.repository, run.started_at)
         return
-    if (event.path or "").startswith(DYNAMIC):
+    if not ships(event.path):
         yield Note("GitHub's own workflows, such as those of Pages, ship no service.")
         return
     if run.event in TRIALS:
@@ -163,7 +177,7 @@ def ran(event: workflows.WorkflowRunEvent, environment: str, to: str) -> models.
     run = event.workflow_run
     result = RESULTS.get(run.conclusion or "") if run.completed_at else None
     return models.Deployment(
-        id=f"github:workflow_run:{run.id}" + (f"/{run.attempt}" if run.attempt > 1 else ""),
+        id=run_id(run.id, run.attempt),
         changed_at=run.clock,
         rank=run.rank,
         repository_id=event.repository.key,
@@ -179,6 +193,21 @@ def ran(event: workflows.WorkflowRunEvent, environment: str, to: str) -> models.
         result_at=run.completed_at if result else None,
         url=run.html_url,
     )
+
+
+def finished(run: workflows.Run) -> bool:
+    """Tell whether a run has ended in success or failure."""
+    return run.completed_at is not None and run.conclusion in RESULTS
+
+
+def run_id(run: int | str, attempt: int) -> str:
+    """Return the key of the deployment that an attempt of a workflow run is."""
+    return f"github:workflow_run:{run}" + (f"/{attempt}" if attempt > 1 else "")
+
+
+def ships(path: str | None) -> bool:
+    """Tell whether a workflow by its file is one that people wrote, which alone can ship."""
+    return not (path or "").startswith(DYNAMIC)
 
 
 def released(event: releases.ReleaseEvent, at: datetime) -> models.Deployment:
