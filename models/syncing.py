@@ -250,10 +250,10 @@ async def finish_sync(
 
 
 async def etags_of(db: AsyncConnection, organization_id: str, prefix: str) -> dict[str, str]:
-    """Return the ETags of lists whose names begin so, by the rest of their names."""
+    """Return the ETags of lists whose names begin so, by their names."""
     bound = {"organization_id": organization_id, "prefix": prefix}
     rows = (await db.execute(ETAGS, bound)).all()
-    return {row.id.removeprefix(prefix): row.etag for row in rows}
+    return {row.id: row.etag for row in rows}
 
 
 async def keep_etags(db: AsyncConnection, organization_id: str, etags: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from bot import deliveries
 from bot.clients.slack import SlackSecret
 from bot.jobs import Surroundings, work
-from bot.queue import AGENT, INGEST
+from bot.queue import AGENT, HISTORY, INGEST
 from bot.settings import Settings
 from bot.web.accounts import create_user, organization_called
 from bot.web.app import Application, create_app
@@ -133,6 +133,12 @@ class Rig:
             for lane in (INGEST, AGENT):
                 while await work(self.surroundings, lane, 4):
                     busy = True
+
+    async def read_history(self) -> None:
+        """Read the history of repositories as far as it was ordered, and work on what follows."""
+        await self.settle()
+        while await work(self.surroundings, HISTORY, 2):
+            await self.settle()
 
     async def ask(self, question: str, **bound: Any) -> list[dict[str, Any]]:
         """Ask the store."""

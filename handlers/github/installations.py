@@ -1,19 +1,21 @@
 """Remember who installed the app, on which repositories, and whom a payload belongs to."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
 import models
-from handlers.events import Account, Decision, Note
+from handlers.events import Account, Decision, Job, Note
 from handlers.github.payloads import Event, Id, Listed, Name, Text, Time, User, sync_teams
 from handlers.github.repositories import contributor, seen
 from handlers.github.source import github
 from models.columns import EPOCH
 
 FOUNDING = frozenset({"installation", "installation_repositories"})
+BACKFILLED_BY = frozenset({"created", "unsuspend", "added"})
+BACKFILL_DAYS = 90
 SYNCED_BY = frozenset({"created", "unsuspend", "new_permissions_accepted"})
 CONNECTION_RANKS = {"suspend": 1, "unsuspend": 2, "deleted": 3}
 LISTED, ADDED, REMOVED, ENDED = 0, 1, 2, 3
@@ -57,6 +59,7 @@ class InstallationEvent(BaseModel):
     installation: Installation
     repositories: list[Listed] | None = None
     organization_id: Text
+    received_at: Time
 
 
 class InstallationRepositoriesEvent(BaseModel):
@@ -67,6 +70,7 @@ class InstallationRepositoriesEvent(BaseModel):
     repositories_added: list[Listed] | None = None
     repositories_removed: list[Listed] | None = None
     organization_id: Text
+    received_at: Time
 
 
 class Membership(BaseModel):
@@ -109,15 +113,20 @@ def installation_changed(event: InstallationEvent) -> Iterator[Decision]:
     yield from reached(event.installation, event.repositories, rank)
     if event.action in SYNCED_BY and event.installation.account.type == "Organization":
         yield sync_teams(event.installation.key)
+    yield from opened(event, event.repositories)
 
 
 @github.on("installation_repositories")
 def repositories_chosen(event: InstallationRepositoriesEvent) -> Iterator[Decision]:
-    """A repository that is no longer open to us keeps what was measured of it."""
+    """A repository that is no longer open to us keeps what was measured of it.
+
+    Of one that is open now we know nothing yet, so that its history is read.
+    """
     yield organization(event.installation.account, event.organization_id, event.installation)
     yield connection(event.installation, event.action)
     yield from reached(event.installation, event.repositories_added, ADDED)
     yield from reached(event.installation, event.repositories_removed, REMOVED)
+    yield from opened(event, event.repositories_added)
 
 
 @github.on("organization")
@@ -200,6 +209,28 @@ def reached(
             private=bool(repository.private),
             selected=rank < REMOVED,
         )
+
+
+def opened(
+    event: InstallationEvent | InstallationRepositoriesEvent, listed: Sequence[Listed] | None
+) -> Iterator[Decision]:
+    """Order that the last 90 days of repositories are read, which nobody told us of."""
+    if event.action in BACKFILLED_BY:
+        since = event.received_at - timedelta(days=BACKFILL_DAYS)
+        for repository in listed or ():
+            yield backfill(f"github:{repository.id}", since)
+
+
+def backfill(repository_id: str, since: datetime | None) -> Job:
+    """Order that the history of a repository is read since a time; None: all that GitHub keeps."""
+    told: dict[str, object] = {"repository": repository_id}
+    return Job(
+        "backfill",
+        key=f"backfill:{repository_id}",
+        arguments=told if since else told | {"all": True},
+        since=since,
+        lane="history",
+    )
 
 
 def account(event: str, payload: Mapping[str, Any]) -> Account:

@@ -198,7 +198,7 @@ async def test_etags_are_kept_and_a_part_that_is_refused_is_said(rig: Rig, toy: 
     refused = "The toy would not show its inside."
     assert await logs(rig) == [("done", 4, 4, 4, 0, refused)]
     async with rig.surroundings.engine.connect() as db:
-        assert await etags_of(db, HOME, "toy:1 ") == {"list": '"e1"'}
+        assert await etags_of(db, HOME, "toy:1 ") == {"toy:1 list": '"e1"'}
         assert await etags_of(db, "github:8", "toy:1 ") == {}
 
 
