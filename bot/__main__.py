@@ -44,11 +44,15 @@ def demo(
 
 
 @cli.command()
-def dev() -> None:
+def dev(
+    pull: Annotated[
+        bool, typer.Option("--pull", help="read GitHub's log of deliveries: no public address")
+    ] = False,
+) -> None:
     """Run web, worker, Postgres and Redis in one process tree; Ctrl-C stops all of it."""
     from bot.local import run
 
-    raise typer.Exit(run(sample=False))
+    raise typer.Exit(run(sample=False, pull=pull))
 
 
 @cli.command()

@@ -260,7 +260,7 @@ def decide(letter: Letter) -> None:
         return
     if not known(waiting, letter.payload):
         decided = handlers.decide(
-            waiting.source, waiting.event, letter.payload, "", waiting.received_at
+            waiting.source, waiting.event, letter.payload, "", waiting.told_at
         )
         letter.outcome = outcome(letter, DeliveryStatus.IGNORED, decisions=decided.says)
         return
@@ -269,7 +269,7 @@ def decide(letter: Letter) -> None:
         return
     try:
         letter.decided = handlers.decide(
-            waiting.source, waiting.event, letter.payload, home or "", waiting.received_at
+            waiting.source, waiting.event, letter.payload, home or "", waiting.told_at
         )
     except ValidationError as error:
         letter.outcome = outcome(letter, DeliveryStatus.PARKED, error=faults(error))

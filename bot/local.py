@@ -25,6 +25,7 @@ WITHOUT_REDIS = "No Redis was found: the worker runs inside the web process, on 
 RUNS_ALREADY = (
     "It runs already{where}. Stop that one first, or set VEELOCITY_HOME to another folder."
 )
+PULLING = "Pull mode: GitHub's log of deliveries is read, so no public address is needed."
 GIVEN_STORE = "DATABASE_URL is set: the sample organisation goes into that database."
 SAMPLE_BEGAN = (
     "{home} holds a sample organisation already, which goes on while the demo is stopped."
@@ -36,12 +37,12 @@ SAMPLE_HERE = (
 )
 
 
-def run(*, sample: bool, away_days: int = 0) -> int:
+def run(*, sample: bool, away_days: int = 0, pull: bool = False) -> int:
     """Start stores, web and worker (and, for the demo, the sample); return the exit code.
 
     `away_days`: a new sample is told up to so many days ago, as if the app was stopped then.
     """
-    settings = load()
+    settings = load(**({"pull": True} if pull else {}))
     home = settings.veelocity_home.absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_owner(home)
@@ -62,6 +63,7 @@ def run(*, sample: bool, away_days: int = 0) -> int:
                     "webhook_secret": kept_secret(home / "webhook_secret", settings.webhook_secret),
                     "port": free_port(settings.host, settings.port),
                     "log_level": quiet(settings) if sample else settings.log_level,
+                    "pull": settings.pull and not sample,
                 }
             )
             (home / ADDRESS).write_text(told.local_url)
@@ -93,6 +95,8 @@ def warnings(settings: Settings, home: Path, *, sample: bool) -> Iterator[str]:
     """Yield what may surprise about the store that will be used."""
     if sample and settings.database_url:
         yield GIVEN_STORE
+    if settings.pull and not sample:
+        yield PULLING
     if not sample and not settings.database_url and (home / SAMPLE_NOTE).exists():
         yield SAMPLE_HERE.format(home=settings.veelocity_home)
 

@@ -75,6 +75,12 @@ DELIVERIES = Counter(
     ["source", "event", "outcome"],
     registry=REGISTRY,
 )
+RECOVERED = Counter(
+    "veelocity_deliveries_recovered_total",
+    "Deliveries taken from a source's own log: recovered because they were missed, or pulled",
+    ["source", "via"],
+    registry=REGISTRY,
+)
 SETTLE_SECONDS = Histogram(
     "veelocity_delivery_settle_seconds",
     "From a delivery's acceptance to its settling",
@@ -149,6 +155,11 @@ def delivered(source: str, event: str, outcome: str, waited_seconds: float | Non
     DELIVERIES.labels(source, event if event in EVENTS else "other", str(outcome)).inc()
     if waited_seconds is not None:
         SETTLE_SECONDS.observe(waited_seconds)
+
+
+def recovered(source: str, via: str, count: int) -> None:
+    """Count deliveries that were taken from a source's own log."""
+    RECOVERED.labels(source, via).inc(count)
 
 
 def answered(source: str, status: int) -> None:

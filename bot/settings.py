@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     webhook_secret_previous: SecretStr = SecretStr("")
     github_client_id: str | None = None
     github_client_secret: SecretStr | None = None
+    pull: bool = False
     github_api_url: str = "https://api.github.com"
     github_url: str = "https://github.com"
     git_url: str = ""
@@ -280,6 +281,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "HOST": settings.host,
         "PORT": str(settings.port),
         "GITHUB_API_URL": settings.github_api_url,
+        "PULL": "1" if settings.pull else "",
         "SAMPLE_DATA": "1" if settings.sample_data else "",
         "APP_ID": str(settings.app_id or ""),
         "PRIVATE_KEY": settings.private_key_pem or "",

@@ -19,6 +19,7 @@ from bot.agent.run import Runs
 from bot.jobs import Surroundings, work
 from bot.jobs.digests import queue_digests
 from bot.jobs.linear_outcomes import queue_outcomes
+from bot.jobs.reconcile import keep_reconciling
 from bot.live import publish
 from bot.queue import AGENT, INGEST, JOBS, arq
 from models.queue import find_homes, forget_jobs
@@ -145,6 +146,7 @@ class Workshop:
             for lane in self.lanes.values():
                 group.create_task(lane.run(), name=f"lane {lane.name}")
             group.create_task(self.sweep(), name="sweeper")
+            group.create_task(keep_reconciling(self.surroundings, self.wake), name="delivery log")
             group.create_task(metrics.watch(self.engine, self.surroundings.redis), name="metrics")
             group.create_task(Runs(self.surroundings).work(), name="runs")
             if redis_url:

@@ -43,6 +43,12 @@ class Waiting:
     body: bytes
     received_at: datetime
     attempts: int
+    sent_at: datetime | None = None
+
+    @property
+    def told_at(self) -> datetime:
+        """When it came, or, where it had been missed, when it should have."""
+        return self.sent_at or self.received_at
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ CLAIM_DELIVERIES = text("""
     update deliveries set attempts = attempts + 1,
            leased_until = now() + make_interval(secs => :lease)
      where id in (select id from running where before < :bytes)
-    returning id, source, delivery_id, event, body, received_at, attempts
+    returning id, source, delivery_id, event, body, received_at, attempts, sent_at
 """)
 
 GIVE_BACK_DELIVERIES = text("""

@@ -154,6 +154,20 @@ async def test_events_and_webhooks_that_go_elsewhere_are_said(
     assert "issues," not in found["events"].words
 
 
+async def test_in_pull_mode_the_log_is_looked_at_and_no_address(
+    patient: Patient, github: FakeGitHub
+) -> None:
+    github.hook_url = "https://veelocity.invalid/webhooks/github"
+    pulling = but(patient, pull=True, base_url="http://127.0.0.1:9")
+    found = await told(github_checks.app, pulling)
+    assert states(found)["pull mode"] == "ok"
+    assert "webhook address" not in found
+    assert set(await told(github_checks.reachable, pulling)) == {"deliveries"}
+    github.fail(answering(404, {"message": "Not Found"}), on="/app/hook/deliveries")
+    found = await told(github_checks.app, pulling)
+    assert (found["pull mode"].state, "Active" in str(found["pull mode"].mend)) == ("missing", True)
+
+
 async def test_a_key_of_the_app_that_github_refuses_is_said(
     patient: Patient, github: FakeGitHub
 ) -> None:

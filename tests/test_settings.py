@@ -157,10 +157,11 @@ def test_a_child_process_reads_what_was_decided(
         private_key_path=None,
         app_id=7,
         private_key="one\\ntwo",
+        pull=True,
     )
     for name, value in environment(decided).items():
         monkeypatch.setenv(name, value)
     child = load()
     assert child.secret_keys == ("fresh",)
     assert child.private_key_pem == "one\ntwo"
-    assert (child.log_level, child.app_id) == ("ERROR", 7)
+    assert (child.log_level, child.app_id, child.pull) == ("ERROR", 7, True)

@@ -12,6 +12,7 @@ from bot.checkups.finding import Finding, Patient, listed, missing, ok, warning
 from bot.checkups.stores import skew
 from bot.clients.asking import Question
 from bot.clients.github import App, GitHub, GitHubError
+from bot.clients.github_deliveries import LOG
 from bot.clients.outward import leads_here
 from bot.settings import Settings
 from bot.vault import AppCredentials, Vault, app_credentials
@@ -49,7 +50,7 @@ async def app(patient: Patient) -> AsyncIterator[Finding]:
             yield missing("events", f"the app does not get {listed(lacking)}", mend)
         async for finding in granted(patient, github, told):
             yield finding
-        yield await hook(patient.settings, github)
+        yield await (delivery_log if patient.settings.pull else hook)(patient.settings, github)
 
 
 async def known_app(patient: Patient) -> AppCredentials | Finding:
@@ -108,11 +109,28 @@ async def hook(settings: Settings, github: GitHub) -> Finding:
     return missing("webhook address", f"GitHub sends to {url or 'nowhere'}", mend)
 
 
+async def delivery_log(settings: Settings, github: GitHub) -> Finding:
+    """Say whether GitHub shows its log of deliveries, which pull mode lives on."""
+    try:
+        await github.line.ask(Question("GET", LOG, {"per_page": 1}), github.signer)
+    except GitHubError as error:
+        mend = "Tick Active under Webhook in the app's settings: without it there is no log."
+        return missing("pull mode", str(error), mend)
+    return ok("pull mode", f"on: deliveries are read from the log of {settings.github_api_url}")
+
+
 async def reachable(patient: Patient) -> AsyncIterator[Finding]:
-    """Whether the public address answers, and when a delivery last came."""
+    """Whether the public address answers, unless in pull mode, and when a delivery last came."""
+    if not patient.settings.pull:
+        yield await public_address(patient.settings)
+    if patient.store is not None:
+        yield await last_delivery(patient)
+
+
+async def public_address(settings: Settings) -> Finding:
+    """Say whether the public address answers."""
     import httpx
 
-    settings = patient.settings
     check, address = "public address", f"{settings.public_url}/healthz"
     try:
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
@@ -122,14 +140,12 @@ async def reachable(patient: Patient) -> AsyncIterator[Finding]:
     except (httpx.HTTPError, ValueError) as error:
         healthy, words = False, f"{address} does not answer ({type(error).__name__})"
     if not healthy:
-        yield missing(check, words, "Start `python -m bot web`, and set BASE_URL to its address.")
-    elif leads_here(settings.public_url) and not leads_here(settings.github_api_url):
+        mend = "Start `python -m bot web`, and set BASE_URL to its address."
+        return missing(check, words, mend)
+    if leads_here(settings.public_url) and not leads_here(settings.github_api_url):
         mend = "Set BASE_URL to an https address that GitHub can reach."
-        yield warning(check, f"{settings.public_url} is this machine's own: GitHub cannot", mend)
-    else:
-        yield ok(check, f"{settings.public_url} answers")
-    if patient.store is not None:
-        yield await last_delivery(patient)
+        return warning(check, f"{settings.public_url} is this machine's own: GitHub cannot", mend)
+    return ok(check, f"{settings.public_url} answers")
 
 
 async def last_delivery(patient: Patient) -> Finding:

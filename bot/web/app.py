@@ -88,7 +88,9 @@ class Parts:
             setattr(app.state, name, getattr(self, name))
         app.state.error_page = error_page
         await self.refresh()
-        if not self.webhook_secrets():
+        if self.settings.pull:
+            log.info("pull_mode", says="deliveries are taken from GitHub's own log by the worker")
+        elif not self.webhook_secrets():
             log.warning("no_webhook_secret", says="webhooks are answered 503 until one is set")
         if not self.settings.slack_signing_secret.get_secret_value():
             says = "Slack's webhooks are answered 503 until SLACK_SIGNING_SECRET is set"

@@ -12,6 +12,7 @@ import structlog
 from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
+from bot.clients import github_deliveries
 from bot.web.inbox import Inbox, Receipt
 from bot.web.receiving import (
     NAME,
@@ -25,13 +26,7 @@ from bot.web.receiving import (
 
 log = structlog.get_logger()
 
-KEPT_HEADERS = (
-    b"content-type",
-    b"user-agent",
-    b"x-github-hook-id",
-    b"x-github-hook-installation-target-id",
-    b"x-github-hook-installation-target-type",
-)
+KEPT_HEADERS = tuple(name.encode() for name in github_deliveries.KEPT_HEADERS)
 UNSIGNED = Answer(401, {"title": "X-Hub-Signature-256 is missing or wrong"})
 
 

@@ -103,6 +103,15 @@ def state_in(address: str) -> str:
     return parse_qs(urlsplit(address).query)["state"][0]
 
 
+def test_in_pull_mode_webhooks_are_sent_to_where_nobody_can_be() -> None:
+    told = setup.manifest("http://127.0.0.1:8000", pull=True)
+    assert told["hook_attributes"] == {
+        "url": "https://veelocity.invalid/webhooks/github",
+        "active": True,
+    }
+    assert told["redirect_url"] == "http://127.0.0.1:8000/setup/callback"
+
+
 async def test_the_page_sends_our_manifest_to_github(site: Site) -> None:
     async with await site.browser() as browser:
         address, manifest = await begun(browser)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.types import ASGIApp
 
+from tests.fakes.github_deliveries import FakeLog
 from tests.fakes.github_work import (
     WRITING,
     FakeCheck,
@@ -195,6 +196,7 @@ class FakeGitHub:
     (`👀 on comment 5`, `comment on #12: …`, `opened PR #13 from claude/12-x`). `narrowed` are the
     permissions and repositories of tokens that were asked for with less than the installation's.
     `events` and `hook_url` are the app's own. `teams`: slug to logins and repositories' names.
+    `log` is what it delivered.
     """
 
     url: str = ""
@@ -219,6 +221,7 @@ class FakeGitHub:
     events: list[str] = field(default_factory=lambda: ["push"])
     hook_url: str = ""
     teams: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    log: FakeLog = field(default_factory=FakeLog)
 
     @property
     def private_key(self) -> str:

@@ -39,6 +39,7 @@ class Denied(Exception):  # noqa: N818 - it is an answer
 
 def github_api(state: FakeGitHub) -> ASGIApp:
     """The API of a GitHub in this state: notes each request, errs where told to, answers."""
+    from tests.fakes.github_log import log_routes
     from tests.fakes.github_working import working_routes
 
     app = Starlette(
@@ -54,6 +55,7 @@ def github_api(state: FakeGitHub) -> ASGIApp:
             Route("/repos/{owner}/{name}/compare/{basehead:path}", compare),
             Route("/repos/{owner}/{name}/pulls/{number:int}/commits", pull_request_commits),
             *working_routes(),
+            *log_routes(),
         ],
         exception_handlers={Denied: denied, 404: not_found},
     )

@@ -29,6 +29,7 @@ from bot.web.security import POLICY
 from bot.web.sessions import token_hash
 
 MANIFEST = Path(__file__).parents[3] / "app.yml"
+NOWHERE = "https://veelocity.invalid"  # https://www.rfc-editor.org/rfc/rfc2606
 STATE_SECONDS = 3600
 LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}")
 STALE = "This set-up was begun more than an hour ago. Begin again at /setup."
@@ -69,12 +70,16 @@ def check_state(request: Request) -> None:
         raise Problem(400, "Not your set-up", FORGED)
 
 
-def manifest(public_url: str) -> dict[str, Any]:
-    """Return `app.yml` with this installation's addresses in it."""
+def manifest(public_url: str, *, pull: bool = False) -> dict[str, Any]:
+    """Return `app.yml` with this installation's addresses in it.
+
+    Without webhooks GitHub writes no log: in pull mode they are sent to where nobody can be.
+    """
     said: dict[str, Any] = yaml.safe_load(MANIFEST.read_text())
+    hook = f"{NOWHERE if pull else public_url}/webhooks/github"
     return said | {
         "url": public_url,
-        "hook_attributes": {"url": f"{public_url}/webhooks/github", "active": True},
+        "hook_attributes": {"url": hook, "active": True},
         "redirect_url": f"{public_url}/setup/callback",
     }
 
@@ -111,7 +116,7 @@ async def setup(request: Request) -> Response:
             request.query_params.get("owner"),
             signing(settings).dumps(session_of(request)),
         ),
-        manifest=to_json(manifest(settings.public_url)).decode(),
+        manifest=to_json(manifest(settings.public_url, pull=settings.pull)).decode(),
         app_url=f"{made.html_url}/installations/new" if made and made.html_url else None,
     )
     allowed = POLICY.replace("form-action 'self'", f"form-action 'self' {settings.github_url}")
