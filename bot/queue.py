@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger()
 
-INGEST, JOBS, AGENT, HISTORY = "ingest", "jobs", "agent", "history"
+INGEST, JOBS, AGENT, HISTORY, SYNC = "ingest", "jobs", "agent", "history", "sync"
 TOGETHER_SECONDS, REST_SECONDS = 0.01, 0.04
 PATIENCE_SECONDS = 5
 

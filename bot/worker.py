@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from arq.cron import cron
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,17 +21,20 @@ from bot.jobs import Surroundings, work
 from bot.jobs.digests import queue_digests
 from bot.jobs.linear_outcomes import queue_outcomes
 from bot.jobs.reconcile import keep_reconciling
+from bot.jobs.schedule import queue_syncs
 from bot.live import publish
-from bot.queue import AGENT, INGEST, JOBS, arq
+from bot.queue import AGENT, HISTORY, INGEST, JOBS, SYNC, arq
+from models.missed import forget_missed
 from models.queue import find_homes, forget_jobs
 from models.slack_chatter import forget_chatter
 from models.subscribing import forget_notices
+from models.sync_states import forget_sync_logs
 from models.users import forget_expired
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 15.0
-JOBS_TOGETHER = 4
+JOBS_TOGETHER, HISTORIES_TOGETHER, SYNCS_TOGETHER = 4, 2, 4
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STEADY_SECONDS = 0.5, 15.0, 10.0
 
 
@@ -79,6 +83,8 @@ class Workshop:
             INGEST: Lane(INGEST, self.settle, self.sweep_seconds),
             JOBS: Lane(JOBS, self.work, self.sweep_seconds),
             AGENT: Lane(AGENT, self.assist, self.sweep_seconds),
+            HISTORY: Lane(HISTORY, self.read_history, self.sweep_seconds),
+            SYNC: Lane(SYNC, self.synchronise, self.sweep_seconds),
         }
 
     def wake(self, lane: str = INGEST) -> None:
@@ -92,6 +98,7 @@ class Workshop:
         if any(letter.decided and letter.decided.jobs for letter in letters):
             self.wake(JOBS)
             self.wake(AGENT)
+            self.wake(HISTORY)
         for home in {letter.organization_id for letter in letters} - {None}:
             await self.tell(str(home), "delivery")
         return bool(letters)
@@ -103,6 +110,30 @@ class Workshop:
     async def assist(self) -> bool:
         """Work on a few of the agent's errands: who asked, reactions, follow-ups."""
         return await work(self.surroundings, AGENT, JOBS_TOGETHER)
+
+    async def read_history(self) -> bool:
+        """Read what was before we came, of a few repositories at once.
+
+        Each may take hours, so that these are apart from the jobs that follow from webhooks.
+        """
+        busy = await work(self.surroundings, HISTORY, HISTORIES_TOGETHER)
+        if busy:
+            self.wake(JOBS)
+        return busy
+
+    async def synchronise(self) -> bool:
+        """Read what changed at a few sources at once: no history may keep that waiting."""
+        busy = await work(self.surroundings, SYNC, SYNCS_TOGETHER)
+        if busy:
+            self.wake(JOBS)
+        return busy
+
+    async def schedule(self) -> None:
+        """Order the readings that are due, and say so."""
+        async with self.engine.begin() as db:
+            due = await queue_syncs(db, datetime.now(UTC))
+        if due:
+            self.wake(SYNC)
 
     async def tell(self, organization_id: str, event: str) -> None:
         """Tell open pages that something changed; they live without it."""
@@ -132,6 +163,10 @@ class Workshop:
         async with self.engine.begin() as db:
             if await queue_outcomes(db):
                 self.wake(AGENT)
+        async with self.engine.begin() as db:
+            await forget_missed(db)
+            await forget_sync_logs(db)
+        await self.schedule()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -159,6 +194,12 @@ async def wake(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
         ctx["workshop"].wake(lane)
 
 
+async def scheduled(ctx: dict[Any, Any]) -> None:
+    """Arq's clock: each minute one of the workers looks what is due. The sweeper does without."""
+    with contextlib.suppress(SQLAlchemyError, OSError):
+        await ctx["workshop"].schedule()
+
+
 async def listen(redis_url: str, workshop: Workshop) -> None:
     """Keep heeding hints: arq's worker ends when Redis goes away, so it is started again."""
     pause = FIRST_PAUSE_SECONDS
@@ -180,6 +221,7 @@ async def heed(redis_url: str, workshop: Workshop) -> None:
     async with arq(redis_url) as redis:
         worker = Worker(
             functions=[func(wake, name="wake")],
+            cron_jobs=[cron(scheduled, name="scheduled", second=0, keep_result=0)],
             redis_pool=redis,
             job_serializer=redis.job_serializer,
             job_deserializer=redis.job_deserializer,

@@ -25,10 +25,13 @@ TAKE = text("""
     returning name
 """)
 GOING = text("""
-    select name from jobs
-     where organization_id = :organization and name = any(:names)
+    select distinct key from jobs
+     where organization_id = :organization and key = any(:keys)
        and status in ('waiting', 'running')
-     group by name
+""")
+FORGET_PARKED = text("""
+    delete from jobs
+     where organization_id = :organization and key = any(:keys) and status = 'parked'
 """)
 ZONE = text("select time_zone from organization_settings where organization_id = :organization")
 
@@ -61,10 +64,16 @@ async def take_slot(db: AsyncConnection, organization_id: str, name: str, due_at
     return (await db.execute(TAKE, bound)).first() is not None
 
 
-async def going_on(db: AsyncConnection, organization_id: str, names: Iterable[str]) -> set[str]:
-    """Return which jobs of an organisation wait or run, by their names."""
-    bound = {"organization": organization_id, "names": list(names)}
+async def going_on(db: AsyncConnection, organization_id: str, keys: Iterable[str]) -> set[str]:
+    """Return which jobs of an organisation wait or run, by their keys."""
+    bound = {"organization": organization_id, "keys": list(keys)}
     return set((await db.execute(GOING, bound)).scalars())
+
+
+async def forget_parked(db: AsyncConnection, organization_id: str, keys: Iterable[str]) -> None:
+    """Delete parked jobs that are ordered anew."""
+    bound = {"organization": organization_id, "keys": list(keys)}
+    await db.execute(FORGET_PARKED, bound)
 
 
 async def zone_of(db: AsyncConnection, organization_id: str) -> str:

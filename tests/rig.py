@@ -19,7 +19,7 @@ from sqlalchemy import text
 from bot import deliveries
 from bot.clients.slack import SlackSecret
 from bot.jobs import Surroundings, work
-from bot.queue import AGENT, HISTORY, INGEST
+from bot.queue import AGENT, HISTORY, INGEST, SYNC
 from bot.settings import Settings
 from bot.web.accounts import create_user, organization_called
 from bot.web.app import Application, create_app
@@ -130,7 +130,7 @@ class Rig:
         busy = True
         while busy:
             busy = bool(await deliveries.settle(engine))
-            for lane in (INGEST, AGENT):
+            for lane in (INGEST, AGENT, SYNC):
                 while await work(self.surroundings, lane, 4):
                     busy = True
 

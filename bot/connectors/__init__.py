@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bot.connectors import linear
+from bot.connectors import github, linear, slack
 from bot.connectors.protocol import Connector
 
-SOURCES: tuple[Connector, ...] = (linear,)
+SOURCES: tuple[Connector, ...] = (github, linear, slack)
 CONNECTORS: Mapping[str, Connector] = {each.name: each for each in SOURCES}

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clients.linear import Linear, LinearError, RateLimited
+from bot.clients.linear import Linear, RateLimited
 from bot.clients.linear_queries import LISTS, misread, page, rest_of_issue, workspace
 from bot.clients.linear_tokens import linear_for
 from bot.connectors import status
@@ -81,7 +81,7 @@ def in_words() -> Iterator[None]:
         yield
     except RateLimited as limited:
         raise Wait(limited.until, str(limited)) from None
-    except LinearError as error:
+    except Refused as error:
         raise Trouble(str(error)) from None
 
 
@@ -104,7 +104,7 @@ async def test_connection(surroundings: Surroundings, organization_id: str) -> C
             if line is None:
                 return Condition(connected=False, says="No workspace of Linear is connected.")
             told = await workspace(line.linear)
-    except (Wait, Refused, Trouble) as error:
+    except (Wait, Trouble) as error:
         return Condition(connected=False, says=str(error))
     return Condition(
         connected=True,

@@ -20,6 +20,7 @@ from bot.clients.slack import RateLimited, Slack, SlackError, slack_for
 from bot.clients.slack_scopes import SCOPES
 from bot.connectors import status
 from bot.connectors.protocol import EVERYTHING, Condition, Page, SyncStatus, Trouble, Wait, Wish
+from bot.queue import SYNC
 from bot.surroundings import Surroundings
 from handlers.events import Job
 from handlers.slack import follow, identity_row
@@ -111,7 +112,7 @@ async def teams_of(db: AsyncConnection, organization_id: str) -> list[str]:
 def sync_job(team_id: str, *, full: bool = False) -> Job:
     """Have a workspace read; `full`: the last 7 days, not only since the last time."""
     arguments = {"team": team_id, **({"full": True} if full else {})}
-    return Job("sync_slack", key=f"sync_slack:{team_id}", arguments=arguments)
+    return Job("sync_slack", key=f"sync_slack:{team_id}", arguments=arguments, lane=SYNC)
 
 
 async def test_connection(surroundings: Surroundings, organization_id: str) -> Condition:

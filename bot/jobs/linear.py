@@ -5,13 +5,11 @@ from contextlib import asynccontextmanager
 
 from bot.clients.linear import Linear, RateLimited
 from bot.clients.linear_tokens import linear_for
-from bot.connectors import linear as reading
+from bot.connectors import linear
 from bot.connectors.protocol import Wish
 from bot.jobs import PutOff, Surroundings, job
-from bot.jobs.syncing import run_sync, since_last
-from handlers.schedules import CHANGES, FULL
+from bot.jobs.schedule import read
 from models.queue import ClaimedJob
-from models.syncing import interrupted_sync
 
 
 @asynccontextmanager
@@ -32,14 +30,4 @@ async def speaking(
 async def sync_linear(surroundings: Surroundings, claimed: ClaimedJob) -> None:
     """Read a workspace: people, teams, projects, cycles, labels, issues."""
     wish = Wish(str(claimed.organization_id))
-    full = bool(claimed.arguments.get("full")) or await unread(surroundings, wish)
-    if not full:
-        wish = await since_last(surroundings, reading, wish, (FULL, CHANGES))
-    name = CHANGES if wish.since else FULL
-    await run_sync(surroundings, reading, wish, name)
-
-
-async def unread(surroundings: Surroundings, wish: Wish) -> bool:
-    """Tell whether a full reading was interrupted: it is gone on with before anything else."""
-    async with surroundings.engine.connect() as db:
-        return bool(await interrupted_sync(db, wish.organization_id, "linear", FULL))
+    await read(surroundings, linear, wish, full=bool(claimed.arguments.get("full")))

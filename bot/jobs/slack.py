@@ -17,6 +17,7 @@ from models.chat import forget_connection_secret
 from models.columns import Fact
 from models.incident_reading import incident_settings_of
 from models.queue import ClaimedJob, queue
+from models.schedules import going_on
 from models.slack import slack_connections
 from models.slack_threads import channel_named, message_known, threads_of
 from models.store import remember
@@ -66,8 +67,9 @@ async def sync_slack(surroundings: Surroundings, claimed: ClaimedJob) -> None:
     team_id, full = claimed.arguments.get("team"), bool(claimed.arguments.get("full"))
     if team_id is None:
         async with surroundings.engine.begin() as db:
-            teams = await reading.teams_of(db, home)
-            await queue(db, [reading.sync_job(team, full=full) for team in teams], home)
+            jobs = [reading.sync_job(team, full=full) for team in await reading.teams_of(db, home)]
+            going = await going_on(db, home, (each.key for each in jobs))
+            await queue(db, [each for each in jobs if each.key not in going], home)
         return
     async with surroundings.engine.connect() as db:
         if team_id not in await reading.teams_of(db, home):

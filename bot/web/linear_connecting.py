@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from bot.clients.linear import LinearError, LinearSecret, linear_as
 from bot.clients.linear_queries import workspace
+from bot.queue import SYNC
 from bot.settings import Settings
 from bot.vault import Vault
 from bot.web.auth import Member
@@ -106,4 +107,5 @@ def connection(told: Installed, home: str, state: str) -> Connection:
 def sync_job(organization_id: str, *, full: bool = False) -> Job:
     """Have Linear read; `full`: every issue, not only those that changed since the last time."""
     arguments = {"full": True} if full else {}
-    return Job("sync_linear", key=f"sync_linear:{organization_id}", arguments=arguments)
+    key = f"sync_linear:{organization_id}"
+    return Job("sync_linear", key=key, arguments=arguments, lane=SYNC)
