@@ -6,7 +6,7 @@ may see, so a lost message costs nothing but a moment.
 
 from redis.asyncio import Redis
 
-EVENTS = ("deployment", "delivery", "ticket", "run", "incident", "change", "sync")
+EVENTS = ("deployment", "delivery", "ticket", "run", "incident", "change", "build", "sync")
 CHANNELS = "live:*"
 
 

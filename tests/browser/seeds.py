@@ -18,7 +18,7 @@ from models.organizations import Connection, Organization
 from models.people import Identity, Team, TeamMember, TeamRepository
 from models.repositories import Repository
 from models.store import remember
-from tests.browser import incident_seeds
+from tests.browser import build_seeds, incident_seeds
 
 ORGANIZATION = "github:1"
 REPOSITORIES = ("acme/api", "acme/mobile", "acme/site")
@@ -183,11 +183,12 @@ def deliveries(now: datetime) -> Iterator[Delivery]:
 async def plant(db: AsyncConnection) -> None:
     """Write the whole story."""
     now = datetime.now(UTC)
-    await remember(db, [*facts(), *who_and_where()])
+    await remember(db, [*facts(), *who_and_where(), *build_seeds.workflows()])
     told = list(story(now))
     shipped = [row for row in told if isinstance(row, ServiceDeployment)]
     services = {row.service_id: service(row) for row in shipped}
-    await write(db, [*services.values(), *told, *incident_seeds.story(shipped), *deliveries(now)])
+    others = (*incident_seeds.story(shipped), *build_seeds.story(now), *deliveries(now))
+    await write(db, [*services.values(), *told, *others])
 
 
 async def plant_small(db: AsyncConnection) -> None:

@@ -33,6 +33,7 @@ class Place:
 PLACES = (
     Place("Delivery", "/delivery", key="d"),
     Place("Pull requests", "/pull-requests", key="p"),
+    Place("Builds", "/builds", key="b"),
     Place("Incidents", "/incidents", key="n"),
     Place("Agent", "/agent", key="g"),
     Place("People", "/people", key="e"),
