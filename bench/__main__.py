@@ -7,7 +7,7 @@ it is slow.
 import argparse
 import sys
 
-from bench import agent, blame, ingest, metrics, sandbox, settle, slack, start, turns
+from bench import agent, blame, ingest, metrics, recover, sandbox, settle, slack, start, turns
 from bench.report import machine, say
 from bench.stage import stage
 from models.errors import Refused
@@ -15,6 +15,7 @@ from models.errors import Refused
 PARTS = {
     "ingest": ingest.run,
     "settle": settle.run,
+    "recover": recover.run,
     "slack": slack.run,
     "metrics": metrics.run,
     "blame": blame.run,

@@ -27,7 +27,7 @@ def test_every_part_runs() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for said in (
-        *("ingest:", "settle:", "slack:", "metrics:", "start:", "sandbox:", "turns:"),
+        *("ingest:", "settle:", "recover:", "slack:", "metrics:", "start:", "sandbox:", "turns:"),
         *("half of the bare route", "backlog"),
     ):
         assert said in done.stdout
