@@ -70,7 +70,7 @@ LISTED = """
         on u.repository_id = r.id and u.organization_id = r.organization_id
       left join lateral (
            select status, attempts, error from jobs
-            where key = 'collect_changes:' || r.id and status in ('waiting', 'running', 'parked')
+            where key = 'collect_changes:' || r.id and status <> 'done'
             order by id desc limit 1) j on u.changed_at is not null and u.applied_at is null
      where r.organization_id = :organization
 """

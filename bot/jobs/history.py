@@ -35,6 +35,11 @@ class Step:
         return self.kind == "new"
 
     @property
+    def counts(self) -> bool:
+        """Whether it is one of deployment frequency's N."""
+        return self.kind not in (None, "redeploy")
+
+    @property
     def until(self) -> datetime:
         """Until when what happened is known of it."""
         return known_by(self.attempt.finished_at)
@@ -113,9 +118,13 @@ def sequence(attempts: Sequence[tuple[Attempt, Shape]]) -> list[Step]:
 
 
 async def history_of(
-    db: AsyncConnection, home: ask.Home, since: datetime | None, rule: Rule | None = None
+    db: AsyncConnection,
+    home: ask.Home,
+    since: datetime | None,
+    rule: Rule | None = None,
+    described: Sequence[Shape] | None = None,
 ) -> History:
-    """Read what is known, by the rule that is kept or by another one.
+    """Read what is known, by the rule and the services that are kept or by other ones.
 
     Where another source counts now, everything is derived anew.
     """
@@ -128,11 +137,10 @@ async def history_of(
     before = {row.environment_class: row.source for row in await ask.rows(db, ask.SOURCES, **bound)}
     if any(sources.get(name) != source for name, source in before.items()):
         since = None
-    described = [
-        Shape(row.name, row.environment, tuple(row.paths))
-        for row in await ask.rows(db, ask.SHAPES, **bound)
-    ]
-    return History(home, since, rule, sources, attempts, described)
+    if described is None:
+        kept = await ask.rows(db, ask.SHAPES, **bound)
+        described = [Shape(row.name, row.environment, tuple(row.paths)) for row in kept]
+    return History(home, since, rule, sources, attempts, list(described))
 
 
 async def kept_rule(db: AsyncConnection, repository_id: str) -> Rule:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.web.accounts import audit
 from bot.web.api.endpoints import Call, Query, Strict, endpoint
 from bot.web.api.listing import repository_named
+from bot.web.auth import Member
 from handlers.events import Job
 from models.deployments import Service
 from models.queue import queue
@@ -59,40 +60,44 @@ async def services(call: Call, query: Query) -> KnownServices:
 @endpoint(
     "PUT",
     "/repositories/{repo_id:path}/services",
-    roles=("admin",),
+    roles=("manager",),
     query=Query,
     body=Services,
     answer=KnownServices,
 )
 async def describe_services(call: Call, query: Query, sent: Services) -> KnownServices:
     """Describe the services of a repository anew; its deployments are then judged again."""
-    member = call.member
     async with call.engine.begin() as db:
-        repository_id = await repository_named(db, member, call.path["repo_id"])
-        rows = [
-            Service(
-                repository_id=repository_id,
-                organization_id=member.organization_id,
-                **service.model_dump(),
-            )
-            for service in sent.services
-        ]
-        await serialised(db, repository_id)
-        await replace(db, Service, rows, "repository_id = :repo", repo=repository_id)
-        again = Job(
-            "collect_changes",
-            key=f"collect_changes:{repository_id}",
-            arguments={"repository": repository_id, "all": True},
-        )
-        await queue(db, [again], member.organization_id)
-        await audit(
-            db,
-            "describe_services",
-            user_id=member.user_id,
-            organization_id=member.organization_id,
-            detail=repository_id,
-        )
+        repository_id = await repository_named(db, call.member, call.path["repo_id"])
+        await describe(db, call.member, repository_id, sent)
         return await known(db, repository_id)
+
+
+async def describe(db: AsyncConnection, member: Member, repository_id: str, sent: Services) -> None:
+    """Keep the services of a repository, order that it is measured again, and note who said so."""
+    rows = [
+        Service(
+            repository_id=repository_id,
+            organization_id=member.organization_id,
+            **service.model_dump(),
+        )
+        for service in sent.services
+    ]
+    await serialised(db, repository_id)
+    await replace(db, Service, rows, "repository_id = :repo", repo=repository_id)
+    again = Job(
+        "collect_changes",
+        key=f"collect_changes:{repository_id}",
+        arguments={"repository": repository_id, "all": True},
+    )
+    await queue(db, [again], member.organization_id)
+    await audit(
+        db,
+        "describe_services",
+        user_id=member.user_id,
+        organization_id=member.organization_id,
+        detail=repository_id,
+    )
 
 
 async def serialised(db: AsyncConnection, repository_id: str) -> None:
