@@ -73,7 +73,7 @@ class History:
     ) -> None:
         self.etags: dict[str, str] = dict(etags or {})
         reader = Reader(installation, str(repository["full_name"]), most_of_limit)
-        self.past = Past(reader, readable(dict(repository)), self.etags)
+        self.past = Past(reader, readable(dict(repository)), self.etags, dict(self.etags))
 
     async def page(
         self,

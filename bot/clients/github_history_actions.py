@@ -46,7 +46,7 @@ async def workflow_runs(past: Past, cursor: str | None, window: Window) -> Histo
     before = place.before or window.until
     asked: dict[str, Any] = {"per_page": RUNS, "page": place.page}
     asked |= {"created": f"{stamp(start)}..{stamp(before)}"} if before else {}
-    answer = await past.first("workflow_runs", "/actions/runs", known=before is None, **asked)
+    answer = await past.listed("workflow_runs", "/actions/runs", first=before is None, **asked)
     if answer.unchanged:
         return UNCHANGED
     found = objects(answer.body, "workflow_runs", "/actions/runs")

@@ -38,7 +38,7 @@ DEPLOYMENT_LASTS = timedelta(days=2)
 async def deployments(past: Past, cursor: str | None, window: Window) -> HistoryPage:
     """Read a page of deployments, the newest first, each with all its statuses."""
     asked = {"per_page": DEPLOYMENTS, "page": page_number(cursor)}
-    answer = await past.first("deployments", "/deployments", known=cursor is None, **asked)
+    answer = await past.listed("deployments", "/deployments", first=cursor is None, **asked)
     if answer.unchanged:
         return UNCHANGED
     found = objects(answer.body, "", "/deployments")
@@ -61,7 +61,7 @@ async def statuses(past: Past, deployment: Json) -> list[dict[str, Any]]:
 async def releases(past: Past, cursor: str | None, window: Window) -> HistoryPage:
     """Read a page of releases, the newest first."""
     asked = {"per_page": PAGE, "page": page_number(cursor)}
-    answer = await past.first("releases", "/releases", known=cursor is None, **asked)
+    answer = await past.listed("releases", "/releases", first=cursor is None, **asked)
     if answer.unchanged:
         return UNCHANGED
     found = objects(answer.body, "", "/releases")
@@ -77,7 +77,7 @@ async def issues(past: Past, cursor: str | None, window: Window) -> HistoryPage:
     """Read a page of issues, those first that changed last, with comments; those of pulls too."""
     asked = {"state": "all", "sort": "updated", "direction": "desc", "per_page": PAGE}
     page = page_number(cursor)
-    answer = await past.first("issues", "/issues", known=cursor is None, **asked, page=page)
+    answer = await past.listed("issues", "/issues", first=cursor is None, **asked, page=page)
     if answer.unchanged:
         return UNCHANGED
     found = objects(answer.body, "", "/issues")

@@ -1,7 +1,7 @@
 """What the parts of a repository's history have in common: pages, windows of time, sizes."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -88,21 +88,26 @@ class Size:
 
 @dataclass
 class Past:
-    """A repository whose history is read: how, and what its lists were by their ETags."""
+    """A repository whose history is read: how, and what its lists are by their ETags.
+
+    `known` are those of lists that were read to their end before; who asks for a page again after
+    a failure must not be told that it is as it was.
+    """
 
     reader: Reader
     repository: Json
     etags: dict[str, str]
+    known: Mapping[str, str] = field(default_factory=dict)
     workflows: dict[int, Json] | None = None
     pulls: Size = field(default_factory=lambda: Size(50))
     rests: Size = field(default_factory=lambda: Size(100))
 
-    async def first(self, part: str, rest: str, *, known: bool, **params: Any) -> Answer:
-        """Ask for a list by the ETag that its first page had (`known`), and keep the new one."""
+    async def listed(self, part: str, rest: str, *, first: bool, **params: Any) -> Answer:
+        """Ask for a list, its `first` page by the ETag that it had, and keep the new one."""
         key = f"github:{self.repository['id']}:{part}"
-        etag = self.etags.get(key, "") if known else ""
+        etag = self.known.get(key, "") if first else ""
         answer = await self.reader.get(rest, etag=etag, **params)
-        if known and (told := answer.headers.get("etag")):
+        if first and (told := answer.headers.get("etag")):
             self.etags[key] = told
         return answer
 

@@ -17,8 +17,11 @@ async def pull_requests(past: Past, cursor: str | None, window: Window) -> Histo
     """Read a page of pull requests, those first that changed last."""
     if cursor is None:
         asked = {"state": "all", "sort": "updated", "direction": "desc", "per_page": 1}
-        if (await past.first(PULLS, "/pulls", known=True, **asked)).unchanged:
+        newest = await past.listed(PULLS, "/pulls", first=True, **asked)
+        if newest.unchanged:
             return UNCHANGED
+        if not newest.body:
+            return HistoryPage((), 0, None)
     listed = await page_of(past, cursor)
     found = [dict(node) for node in nodes(listed)]
     changed = [node for node in found if window.has(*times(node, "updatedAt"))]

@@ -206,7 +206,9 @@ def place(told: Json) -> tuple[str, str]:
 def search(info: GraphQLResolveInfo, query: str, **_: Any) -> Json:
     """Count pull requests or issues of a repository that changed since a time."""
     words = dict(word.partition(":")[::2] for word in query.split())
-    past = info.context.past.repositories[words["repo"]]
+    past = info.context.past.repositories.get(words["repo"])
+    if past is None:
+        return {"issueCount": 0}
     kind = past.pulls if words["is"] == "pr" else plain_issues(past)
     since = words.get("updated", "").removeprefix(">=")
     return {"issueCount": sum(each["updated_at"] >= since for each in kind.values())}
