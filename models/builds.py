@@ -63,12 +63,13 @@ class Build(SQLModel, table=True):
         Index("builds_of_repository", "repository_id", "completed_at"),
         Index("builds_started", "organization_id", "started_at"),
         Index("builds_of_platform", "organization_id", "platform", "started_at"),
+        Index("builds_of_workflow", "workflow_id", "started_at"),
     )
 
     id: str = text(primary_key=True)
     organization_id: str = text()
     repository_id: str = text()
-    workflow_id: str = text(index=True)
+    workflow_id: str = text()
     workflow: str = text()
     path: str | None = maybe_text()
     platform: str | None = maybe_text()

@@ -66,7 +66,7 @@ def upgrade() -> None:
         ["organization_id", "platform", "started_at"],
         unique=False,
     )
-    op.create_index(op.f("ix_builds_workflow_id"), "builds", ["workflow_id"], unique=False)
+    op.create_index("builds_of_workflow", "builds", ["workflow_id", "started_at"], unique=False)
     op.create_index(
         "workflow_runs_commit", "workflow_runs", ["repository_id", "head_sha"], unique=False
     )
@@ -242,7 +242,7 @@ def downgrade() -> None:
     op.drop_table("delivery_cursors")
     op.drop_index("workflow_jobs_completed", table_name="workflow_jobs")
     op.drop_index("workflow_runs_commit", table_name="workflow_runs")
-    op.drop_index(op.f("ix_builds_workflow_id"), table_name="builds")
+    op.drop_index("builds_of_workflow", table_name="builds")
     op.drop_index("builds_of_platform", table_name="builds")
     op.drop_index("builds_started", table_name="builds")
     op.drop_index("builds_of_repository", table_name="builds")

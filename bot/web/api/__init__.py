@@ -3,9 +3,11 @@
 from starlette.routing import BaseRoute, Route
 
 from bot.web.api import (
+    actions,
     agent,
     agent_metrics,
     auth,
+    builds,
     connectors,
     deliveries,
     development,
@@ -32,9 +34,11 @@ from bot.web.api import (
 )
 
 RESOURCES = (
+    actions,
     agent,
     agent_metrics,
     auth,
+    builds,
     connectors,
     deliveries,
     development,

@@ -29,6 +29,7 @@ PATH_WORDS = {
     "team_id": "Its id, `github:team:7` or `hand:…`",
     "login": "A login of GitHub",
     "identity": "Its id, `github:9001/github:login:ada`, URL-encoded",
+    "workflow_id": "Its id, `github:30001`",
 }
 REASONS = {
     "400": "The address is not one",
