@@ -33,7 +33,7 @@ NEW_HERE = "{login} has not installed the GitHub App yet; its members see it onc
 
 LISTED = """
     select d.id, d.source, d.delivery_id, d.event, d.action, o.login as organization, d.status,
-           d.received_at, d.settled_at, d.attempts, d.error, d.decisions
+           d.received_at, d.via, d.sent_at, d.settled_at, d.attempts, d.error, d.decisions
       from deliveries d left join organizations o on o.id = d.organization_id
      where {where}
      order by d.received_at desc, d.id desc limit :most
@@ -136,7 +136,7 @@ def print_inbox(rows: Sequence[Row]) -> None:
 def inbox_lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield deliveries as lines: when it came, its status, event and organisation; what followed.
 
-    Times are UTC.
+    Times are UTC. What did not come by webhook says how it came.
     """
     numbers = max(len(str(row["id"])) for row in rows)
     events = max(len(called(row)) for row in rows)
@@ -147,10 +147,15 @@ def inbox_lines(rows: Sequence[Row]) -> Iterator[str]:
         status = f"{MARKS[row['status']]} {row['status']}"
         yield (
             f"{row['id']:>{numbers}}  {received:%Y-%m-%d %H:%M:%S}  {status:10}"
-            f"  {called(row):{events}}  {row['organization'] or '–'}"
+            f"  {called(row):{events}}  {row['organization'] or '–'}{otherwise(row)}"
         )
         if says := row["error"] or "; ".join(decided(row["decisions"])):
             yield f"{'':>{numbers}}  {' '.join(says.split())}"
+
+
+def otherwise(row: Row) -> str:
+    """Say how a delivery came that did not come by webhook."""
+    return "" if row["via"] == "webhook" else f" ({row['via']})"
 
 
 def called(row: Row) -> str:

@@ -25,7 +25,7 @@ COMMANDS = {
 }  # fmt: skip
 KEYS = {
     "id", "source", "delivery_id", "event", "action", "organization", "status", "received_at",
-    "settled_at", "attempts", "error", "decisions",
+    "via", "sent_at", "settled_at", "attempts", "error", "decisions",
 }  # fmt: skip
 
 store = pytest.mark.store
@@ -268,6 +268,23 @@ def test_a_delivery_takes_two_lines_that_fit(told: Bot) -> None:
     assert 5 <= len(lines) <= 10
     assert all(len(line) <= 80 for line in [head, *lines[::2]])
     assert "● settled" in lines[0]
+
+
+@store
+def test_what_did_not_come_by_webhook_says_how(told: Bot, postgres_url: str) -> None:
+    missed = "update deliveries set via = 'recovered', sent_at = '2026-09-01 10:00Z' where id = 2"
+    with psycopg.connect(postgres_url, autocommit=True) as db:
+        db.execute(missed)
+    lines = told("deliveries").out.splitlines()
+    assert [line.rsplit("acme", 1)[1] for line in lines if "acme" in line].count(
+        " (recovered)"
+    ) == 1
+    told_so = {
+        (each["id"], each["via"], each["sent_at"])
+        for each in json.loads(told("deliveries", "--json").out)
+        if each["via"] != "webhook"
+    }
+    assert told_so == {(2, "recovered", "2026-09-01T10:00:00Z")}
 
 
 @store

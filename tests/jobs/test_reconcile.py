@@ -20,7 +20,8 @@ from bot.clients.signing import Memory
 from bot.jobs import reconcile as reconciling
 from bot.jobs.reconcile import BUSY, NO_APP, READ, RESERVED, Reconciled, pause_after, reconcile
 from bot.settings import Settings
-from bot.web.accounts import organization_called
+from bot.web.accounts import create_user, organization_called
+from bot.web.sessions import sign_in_link
 from bot.worker import Workshop
 from models.recovering import Missed, keep_missed, recovered_by_day
 from tests.fakes.faults import bad_gateway, half_json, limit_used_up, truncated
@@ -395,6 +396,27 @@ async def test_days_of_what_was_missed_are_the_organisations(rig: Rig) -> None:
             (date(2026, 9, 1), "push", 1),
         ]
         assert list(await recovered_by_day(db, "github:1", at("08-31 00:00"))) == []
+
+
+async def test_the_page_and_the_api_say_how_a_delivery_came(rig: Rig, github: FakeGitHub) -> None:
+    attempts = failed(github, story())
+    await reconcile(rig.surroundings)
+    await rig.deliver("ping", {"zen": "Design for failure."})
+    await rig.settle()
+    await rig.sign_in("acme", "admin")
+    (listed, *_) = (await rig.get("/deliveries", limit=1))["items"]
+    assert (listed["via"], listed["sent_at"][:19]) == (
+        "recovered",
+        attempts[-1].delivered_at.isoformat()[:19],
+    )
+    async with rig.app.rest.state.engine.begin() as db:
+        user = await create_user(db, "op@example.com", admin=True)
+        link = await sign_in_link(db, user)
+    assert (await rig.client.post(f"/sign-in/{link}")).status_code == 303
+    page = (await rig.client.get("/deliveries")).text
+    assert page.count("github, recovered") == len(attempts)
+    shown = (await rig.client.get(f"/deliveries/{listed['id']}")).text
+    assert "recovered from the log of github, sent " in shown
 
 
 @pytest.fixture

@@ -318,7 +318,7 @@ async def test_admins_see_the_inbox_of_their_organisation(world: World) -> None:
     assert [item["organization"] for item in items] == ["acme", "acme"]
     assert set(items[0]) == {
         *("id", "source", "delivery_id", "event", "action", "organization", "status"),
-        *("received_at", "settled_at", "attempts", "error", "decisions"),
+        *("received_at", "via", "sent_at", "settled_at", "attempts", "error", "decisions"),
     }
     parked = (await admin.get("/api/v1/deliveries?status=parked")).json()["items"]
     assert [item["status"] for item in parked] == ["parked"]

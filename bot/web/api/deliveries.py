@@ -16,8 +16,8 @@ LARGEST_ID = 2**63 - 1
 LONGEST_ID = len(str(LARGEST_ID))
 DELIVERIES = (
     "select d.id, d.source, d.delivery_id, d.event, d.action, "
-    "coalesce(o.login, d.organization_id) as organization, d.status, d.received_at, d.settled_at, "
-    "d.attempts, d.error, d.decisions from deliveries d "
+    "coalesce(o.login, d.organization_id) as organization, d.status, d.received_at, "
+    "d.via, d.sent_at, d.settled_at, d.attempts, d.error, d.decisions from deliveries d "
     "left join organizations o on o.id = d.organization_id where {where} "
 )
 
@@ -25,7 +25,9 @@ DELIVERIES = (
 class Delivery(BaseModel):
     """One request of a source. `organization` is a login, None while nobody is known for it.
 
-    `decisions`: what followed from it, in words and keys. `error`: why it did not settle.
+    `via`: `webhook`, or taken from the source's own log: `recovered` where it was missed, `pulled`
+    in pull mode; then `sent_at` is when the source sent it first. `decisions`: what followed from
+    it, in words and keys. `error`: why it did not settle.
     """
 
     id: int
@@ -36,6 +38,8 @@ class Delivery(BaseModel):
     organization: str | None
     status: DeliveryStatus
     received_at: datetime
+    via: str
+    sent_at: datetime | None
     settled_at: datetime | None
     attempts: int
     error: str | None

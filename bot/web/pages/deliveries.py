@@ -29,7 +29,7 @@ LARGEST_ID = 2**63 - 1
 MINE = "(:everything or organization_id = :organization_id)"
 
 LIST = text(f"""
-    select d.id, d.received_at, d.source, d.event, d.action, d.status, d.attempts, d.error,
+    select d.id, d.received_at, d.via, d.source, d.event, d.action, d.status, d.attempts, d.error,
            d.decisions, d.account, o.login as organization
       from (select * from deliveries
              where {MINE} and (cast(:status as text) is null or status = :status)
