@@ -14,6 +14,7 @@ Told = tuple[str, Json]
 
 READ = "read"
 BOT = "[bot]"
+BRIEF = ("id", "html_url", "default_branch")
 TURNED = {"ReadyForReviewEvent": "ready_for_review", "ConvertToDraftEvent": "converted_to_draft"}
 
 
@@ -26,13 +27,18 @@ def readable(value: Any) -> Any:
     if isinstance(value, list):
         return [readable(each) for each in value]
     if isinstance(value, dict):
-        return {readable(name): readable(each) for name, each in value.items()}
+        return {name: readable(each) for name, each in value.items()}
     return value
 
 
 def about(repository: Json, sender: Json | None = None, **told: Any) -> dict[str, Any]:
     """Return a payload about a repository."""
     return {"action": READ, "repository": repository, "sender": sender, **told}
+
+
+def beside(repository: Json, sender: Json | None = None, **told: Any) -> dict[str, Any]:
+    """Return a payload beside one that tells of the same repository, so that it need not again."""
+    return about({name: repository.get(name) for name in BRIEF}, sender, **told)
 
 
 def nodes(connection: Any) -> list[Json]:
@@ -152,7 +158,7 @@ def of_review(repository: Json, described: Json, node: Json) -> Iterator[Told]:
         "state": str(node.get("state") or "").lower(),
         "submitted_at": node.get("submittedAt"),
     }
-    told = about(repository, who, pull_request=mentioned)
+    told = beside(repository, who, pull_request=mentioned)
     yield "pull_request_review", told | {"review": review}
     for each in nodes(node.get("comments")):
         remark = comment(each)
@@ -174,7 +180,7 @@ def of_deployment(repository: Json, deployment: Json, statuses: Sequence[Json]) 
     told = about(repository, deployment.get("creator"), deployment=deployment)
     yield "deployment", told
     for status in reversed(statuses):
-        told = about(repository, status.get("creator"), deployment=deployment)
+        told = beside(repository, status.get("creator"), deployment=deployment)
         yield "deployment_status", told | {"deployment_status": status}
 
 
@@ -188,7 +194,7 @@ def of_run(repository: Json, attempts: Sequence[Json], workflow: Json | None) ->
 def of_jobs(repository: Json, jobs: Sequence[Json]) -> Iterator[Told]:
     """Yield the jobs of a workflow run."""
     for job in jobs:
-        yield "workflow_job", about(repository, workflow_job=job)
+        yield "workflow_job", beside(repository, workflow_job=job)
 
 
 def of_release(repository: Json, release: Json) -> Told:
@@ -203,4 +209,4 @@ def of_issue(repository: Json, issue: Json, comments: Sequence[Json]) -> Iterato
     for node in comments:
         told = comment(node)
         sender, mentioned = told["user"], {"id": issue.get("id")}
-        yield "issue_comment", about(repository, sender, issue=mentioned, comment=told)
+        yield "issue_comment", beside(repository, sender, issue=mentioned, comment=told)
