@@ -23,6 +23,7 @@ from bot.vault import app_credentials
 from models.teams import installations
 
 name: str = "github"
+title: str = "GitHub"
 parts: tuple[str, ...] = (REPOS, PRS, ACTIONS, HISTORY)
 supported_metrics: frozenset[str] = frozenset(
     {

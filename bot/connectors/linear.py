@@ -22,6 +22,7 @@ from models.columns import Fact
 from models.errors import Refused
 
 name: str = "linear"
+title: str = "Linear"
 parts: tuple[str, ...] = (EVERYTHING,)
 supported_metrics: frozenset[str] = frozenset({"cycle-time", "throughput", "time-to-restore"})
 

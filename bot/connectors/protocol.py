@@ -101,11 +101,13 @@ class SyncStatus:
 class Connector(Protocol):
     """One source that can be asked. Everything it raises but `Wait` and `Trouble` is a bug.
 
+    `name` is its key in tables, addresses and commands, `title` what people call it.
     `parts` are what can be read on its own; `EVERYTHING` reads them all. `supported_metrics` are
     the metrics, by their names in the API, that need what this source tells.
     """
 
     name: str
+    title: str
     parts: tuple[str, ...]
     supported_metrics: frozenset[str]
 

@@ -36,6 +36,7 @@ from models.slack_threads import incident_threads, incidents_among, marks_on
 log = structlog.get_logger()
 
 name: str = "slack"
+title: str = "Slack"
 parts: tuple[str, ...] = (EVERYTHING,)
 supported_metrics: frozenset[str] = frozenset({"time-to-restore", "change-failure-rate"})
 

@@ -30,6 +30,7 @@ from bot.web.api import (
     services,
     slack,
     stability,
+    syncs,
     tickets,
 )
 
@@ -59,6 +60,7 @@ RESOURCES = (
     services,
     slack,
     stability,
+    syncs,
     tickets,
 )
 """The modules whose import registers endpoints."""

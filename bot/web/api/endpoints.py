@@ -86,6 +86,7 @@ class Endpoint:
     `roles`: one of them, or a higher one; empty: anybody signed in; None: public.
     `query`, `body`, `answer`: models of what goes in and out; `csv`: it also answers in CSV.
     `problems`: statuses it may answer besides those that every endpoint may. `media`: its kind.
+    `status`: of a good answer.
     """
 
     method: str
@@ -98,6 +99,7 @@ class Endpoint:
     csv: bool
     problems: tuple[str, ...] = ()
     media: str = "application/json"
+    status: int = 200
 
     @property
     def name(self) -> str:
@@ -127,7 +129,7 @@ class Endpoint:
         if answer is None:
             answer = Response(status_code=204)
         if not isinstance(answer, Response):
-            answer = Response(to_json(answer), media_type="application/json")
+            answer = Response(to_json(answer), self.status, media_type="application/json")
         return renewed(request, answer)
 
     async def called(self, request: Request) -> Call:
@@ -167,6 +169,7 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     csv: bool = False,
     problems: tuple[str, ...] = (),
     media: str = "application/json",
+    status: int = 200,
 ) -> Callable[[Function], Function]:
     """Register `async def function(call, query, body)`; what is not declared is not passed.
 
@@ -174,7 +177,9 @@ def endpoint(  # noqa: PLR0913 - the columns of the registry
     """
 
     def register(function: Function) -> Function:
-        made = Endpoint(method, path, function, roles, query, body, answer, csv, problems, media)
+        made = Endpoint(
+            method, path, function, roles, query, body, answer, csv, problems, media, status
+        )
         ENDPOINTS.append(made)
         return function
 

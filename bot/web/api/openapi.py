@@ -26,6 +26,7 @@ PATH_WORDS = {
     "incident_id": "Its id, `api:github:1:42`, or its key, `INC-7F3K2QX`",
     "deployment_id": "The id of the attempt to deploy, `github:501`",
     "version": "Its version",
+    "source": "`github`, `linear` or `slack`",
     "team_id": "Its id, `github:team:7` or `hand:…`",
     "login": "A login of GitHub",
     "identity": "Its id, `github:9001/github:login:ada`, URL-encoded",
@@ -208,7 +209,7 @@ def responses(made: Endpoint, schemas: dict[Any, Schema]) -> Schema:
 
 def success(made: Endpoint) -> str:
     """Return the status of a good answer."""
-    return "204" if made.answer is None else "200"
+    return "204" if made.answer is None else str(made.status)
 
 
 def good(made: Endpoint, schemas: dict[Any, Schema]) -> Schema:

@@ -26,6 +26,7 @@ def routes() -> list[BaseRoute]:
         run,
         settings,
         setup,
+        syncs,
         theme,
     )
 
@@ -46,6 +47,7 @@ def routes() -> list[BaseRoute]:
         deliveries,
         settings,
         rules,
+        syncs,
         setup,
         connect,
         connect_linear,
