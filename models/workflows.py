@@ -1,8 +1,11 @@
 """GitHub Actions: workflows, their runs and jobs; checks; releases."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Index
+from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.columns import Fact, maybe_text, maybe_time, text, time
 
@@ -114,3 +117,21 @@ class Release(Fact, table=True):
     author_login: str | None = maybe_text()
     url: str | None = maybe_text()
     deleted: bool = False
+
+
+WHOLE = sql("""
+    select r.id from workflow_runs r
+     where r.id = any(:ids) and r.status = 'completed'
+       and r.attempt = (select count(*) from workflow_runs a
+                         where a.run_id = r.run_id and a.attempt <= r.attempt
+                           and a.status = 'completed')
+       and r.attempt = (select count(distinct j.attempt) from workflow_jobs j
+                         where j.run_id = r.run_id and j.attempt <= r.attempt)
+       and not exists (select from workflow_jobs j
+                        where j.run_id = r.run_id and j.status <> 'completed')
+""")
+
+
+async def whole_runs(db: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Return which attempts of runs are known as a whole: all up to them ended, with their jobs."""
+    return {row.id for row in await db.execute(WHOLE, {"ids": list(ids)})}

@@ -19,7 +19,7 @@ from bot.clients.github_history_lists import (
     page_number,
     releases,
 )
-from bot.clients.github_history_pages import HistoryPage, Past, Window, times
+from bot.clients.github_history_pages import HistoryPage, KnownRuns, Past, Window, times
 from bot.clients.github_history_payloads import READ, Told, nodes, readable
 from bot.clients.github_history_pulls import pull_requests
 from bot.clients.github_history_queries import COUNTS
@@ -60,7 +60,8 @@ class History:
     same is not read again (`unchanged`). Give none to read everything. Keep what is in `etags`
     afterwards only when all parts were read to their end. At most `most_of_limit` of GitHub's
     hourly limit is spent, by our own count, and never the last fifth of it, unless all of it is
-    given (1.0): then `RateLimited` is raised before a page, with the time to go on.
+    given (1.0): then `RateLimited` is raised before a page, with the time to go on. `known_runs`
+    spares two requests or more for each run that webhooks told of whole (`models.workflows`).
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class History:
         etags: Mapping[str, str] | None = None,
         *,
         most_of_limit: float = 0.25,
+        known_runs: KnownRuns | None = None,
     ) -> None:
         self.etags: dict[str, str] = dict(etags or {})
         reader = Reader(installation, str(repository["full_name"]), most_of_limit)
-        self.past = Past(reader, readable(dict(repository)), self.etags, dict(self.etags))
+        described, known = readable(dict(repository)), dict(self.etags)
+        self.past = Past(reader, described, self.etags, known, known_runs)
 
     async def page(
         self,

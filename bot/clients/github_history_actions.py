@@ -4,7 +4,7 @@ A search tells of 1,000 runs at most, so that each page asks for what was made b
 of the page before. <https://docs.github.com/en/rest/actions/workflow-runs>
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from bot.clients.github_history_payloads import Json, Told, of_jobs, of_run, rea
 from bot.clients.github_reading import objects
 
 RUNS = 50
-RERUN_WITHIN = timedelta(days=2)
+RERUN_WITHIN = timedelta(days=1)
 """How long after it was made a run may still be run again, and so be read by a later sync."""
 
 
@@ -57,7 +57,9 @@ async def workflow_runs(past: Past, cursor: str | None, window: Window) -> Histo
     if changed:
         await workflows(past)
     told: list[Told] = []
-    for some in await together([told_of(past, each) for each in changed]):
+    known_whole = await whole(past, changed)
+    asked_of = [told_of(past, each, whole=attempt_of(each) in known_whole) for each in changed]
+    for some in await together(asked_of):
         told += some
     ended = len(found) < RUNS or bool(start and (moment(found[-1]["created_at"]) or start) < start)
     expected = None if window.since or window.until else answer.body.get("total_count")
@@ -87,13 +89,25 @@ def stamp(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "*"
 
 
-async def told_of(past: Past, run: Json) -> list[Told]:
-    """Read one run: its earlier attempts, and the jobs of all of them."""
-    rest = f"/actions/runs/{int(run['id'])}"
-    numbers = range(1, int(run.get("run_attempt") or 1))
-    earlier = [await there(past, f"{rest}/attempts/{number}") for number in numbers]
-    attempts = [run, *(each for each in earlier if each)]
-    jobs = await jobs_of(past, int(run["id"]))
+def attempt_of(run: Json) -> str:
+    """Return the key of a run's last attempt, as `workflow_runs` has it."""
+    return f"github:{run['id']}/{run.get('run_attempt') or 1}"
+
+
+async def whole(past: Past, runs: Sequence[Json]) -> Collection[str]:
+    """Return which runs need not be asked for more, for webhooks have told of them whole."""
+    ended = [attempt_of(run) for run in runs if run.get("status") == "completed"]
+    return await past.known_runs(ended) if past.known_runs and ended else ()
+
+
+async def told_of(past: Past, run: Json, *, whole: bool) -> list[Told]:
+    """Read one run: its earlier attempts, and the jobs of all, unless they are known as a whole."""
+    rest, attempts, jobs = f"/actions/runs/{int(run['id'])}", [run], list[dict[str, Any]]()
+    if not whole:
+        numbers = range(1, int(run.get("run_attempt") or 1))
+        earlier = [await there(past, f"{rest}/attempts/{number}") for number in numbers]
+        attempts += [each for each in earlier if each]
+        jobs = await jobs_of(past, int(run["id"]))
     workflow = (await workflows(past)).get(run.get("workflow_id") or 0)
     told = of_run(past.repository, readable(attempts), readable(workflow))
     return [*told, *of_jobs(past.repository, readable(jobs))]

@@ -1,7 +1,7 @@
 """What the parts of a repository's history have in common: pages, windows of time, sizes."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from bot.clients.github_reading import Reader
 log = structlog.get_logger()
 
 T = TypeVar("T")
+KnownRuns = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""Tells which attempts of runs (`github:42/1`) are known whole: earlier attempts and jobs too."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Past:
     repository: Json
     etags: dict[str, str]
     known: Mapping[str, str] = field(default_factory=dict)
+    known_runs: KnownRuns | None = None
     workflows: dict[int, Json] | None = None
     pulls: Size = field(default_factory=lambda: Size(50))
     rests: Size = field(default_factory=lambda: Size(100))

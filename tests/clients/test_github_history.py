@@ -282,6 +282,30 @@ async def test_a_run_of_before_is_read_again_when_it_was_run_again():
     assert [body["workflow_run"]["id"] for event, body in told if event == "workflow_run"] == [1]
 
 
+async def test_a_run_that_webhooks_told_of_whole_costs_no_more_requests():
+    asked: list[str] = []
+
+    async def known(ids):
+        asked.extend(ids)
+        return {"github:7/2"}
+
+    with fake_past() as past:
+        api = past.repository()
+        add_run(api, 7, attempts=2)
+        add_run(api, 8)
+        add_run(api, 9)
+        api.runs[9][1]["status"] = "in_progress"
+        async with installed(past) as github:
+            history = History(github, api.repository, known_runs=known)
+            page = await history.page("workflow_runs", None, since=None)
+    assert asked == ["github:8/1", "github:7/2"]
+    assert sorted(line for line in past.calls if "/jobs" in line or "/attempts" in line) == [
+        "GET /repos/acme/api/actions/runs/8/jobs page=1",
+        "GET /repos/acme/api/actions/runs/9/jobs page=1",
+    ]
+    assert len([key for key in rows(page.told) if key[0] == "workflow_runs"]) == 3
+
+
 async def test_what_is_gone_between_two_requests_is_left_out():
     with fake_past() as past:
         api = past.repository()
