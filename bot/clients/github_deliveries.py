@@ -31,6 +31,7 @@ RESERVED = 0.1
 """The share of the hour's requests that is left alone: the app renews its tokens with them."""
 
 MOST_PAGES = 5000
+ENDLESS = f"GitHub's log of deliveries goes on after {MOST_PAGES} pages."
 GONE = (400, 404, 410, 422)
 Name = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 
@@ -112,6 +113,7 @@ class DeliveryLog:
             if following is None or following == cursor:
                 return
             cursor = following
+        raise GitHubError(None, ENDLESS)
 
     async def recorded(self, attempt_id: int) -> Recorded | None:
         """Return what was sent with an attempt; None where GitHub has it no more."""

@@ -17,14 +17,16 @@ from sqlalchemy import text
 from bot.clients.asking import Patience
 from bot.clients.github_deliveries import Recorded
 from bot.clients.signing import Memory
+from bot.jobs import log_reading
 from bot.jobs import reconcile as reconciling
-from bot.jobs.reconcile import BUSY, NO_APP, READ, RESERVED, Reconciled, pause_after, reconcile
+from bot.jobs.log_reading import RESERVED
+from bot.jobs.reconcile import BUSY, NO_APP, READ, Reconciled, pause_after, reconcile
 from bot.settings import Settings
 from bot.web.accounts import create_user, organization_called
 from bot.web.sessions import sign_in_link
 from bot.worker import Workshop
 from models.recovering import Missed, keep_missed, recovered_by_day
-from tests.fakes.faults import bad_gateway, half_json, limit_used_up, truncated
+from tests.fakes.faults import answering, bad_gateway, half_json, limit_used_up, truncated
 from tests.fakes.github import FakeGitHub, fake_github
 from tests.fakes.github_deliveries import FakeAttempt
 from tests.fakes.github_told import settings_for
@@ -229,7 +231,7 @@ async def test_every_page_is_read_once_and_then_only_what_is_new(
 async def test_who_is_killed_between_portions_goes_on(
     rig: Rig, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciling, "TOGETHER", 2)
+    monkeypatch.setattr(log_reading, "TOGETHER", 2)
     attempts = [push(github, ago=HOUR - timedelta(minutes=n)) for n in range(6)]
     asked = threading.Event()
 
@@ -294,6 +296,36 @@ async def test_what_github_fails_to_show_for_an_hour_is_sent_again(
     assert github.log.again == [attempt.id]
 
 
+async def test_what_was_sent_again_and_is_not_shown_for_an_hour_is_given_up(
+    rig: Rig, github: FakeGitHub
+) -> None:
+    attempt = github.log.repeat(push(github, ago=3 * HOUR), 502, ago=2 * HOUR)
+    github.fail(bad_gateway(), on=f"{DETAIL}{attempt.id}", times=4)
+    assert await reconcile(rig.surroundings) == Reconciled(missed=1, failed=1)
+    assert github.log.again == []
+    assert (await cursor(rig))["delivered_at"] == attempt.delivered_at
+
+
+async def test_asking_to_send_again_is_asked_once_and_tried_at_the_next_reading(
+    rig: Rig, github: FakeGitHub
+) -> None:
+    attempt = push(github, gone=True)
+    github.fail(bad_gateway(), on="/attempts")
+    came_to = await reconcile(rig.surroundings)
+    assert (came_to.failed, len(github.asked("/attempts"))) == (1, 1)
+    assert (await cursor(rig))["delivered_at"] < attempt.delivered_at
+    assert await reconcile(rig.surroundings) == Reconciled(missed=1, asked_again=1)
+
+
+async def test_a_refusal_ends_the_reading(rig: Rig, github: FakeGitHub) -> None:
+    attempts = [push(github, ago=HOUR - timedelta(minutes=n)) for n in range(30)]
+    github.fail(answering(403, {"message": "This app is suspended"}), on=DETAIL, times=100)
+    came_to = await reconcile(rig.surroundings)
+    assert "suspended" in str(came_to.error)
+    assert len(github.asked(DETAIL)) <= log_reading.AT_ONCE
+    assert (await cursor(rig))["delivered_at"] < attempts[0].delivered_at
+
+
 async def test_what_is_gone_is_sent_again_once(rig: Rig, github: FakeGitHub) -> None:
     attempt = push(github, gone=True)
     assert await reconcile(rig.surroundings) == Reconciled(missed=1, asked_again=1)
@@ -307,7 +339,7 @@ async def test_what_is_gone_is_sent_again_once(rig: Rig, github: FakeGitHub) -> 
 async def test_a_used_up_limit_ends_the_reading_and_the_next_goes_on(
     rig: Rig, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciling, "TOGETHER", 2)
+    monkeypatch.setattr(log_reading, "TOGETHER", 2)
     attempts = [push(github, ago=HOUR - timedelta(minutes=n)) for n in range(6)]
     github.fail(limit_used_up(3600), on=str(attempts[3].id))
     came_to = await reconcile(rig.surroundings)
@@ -489,5 +521,5 @@ def test_pull_mode_asks_often_while_there_is_news(
 
 
 def test_a_payload_that_is_no_unicode_is_written_with_escapes() -> None:
-    assert reconciling.written(Recorded({"a": "ö"}, {})) == '{"a":"ö"}'.encode()
-    assert reconciling.written(Recorded({"a": "\ud800"}, {})) == b'{"a":"\\ud800"}'
+    assert log_reading.written(Recorded({"a": "ö"}, {})) == '{"a":"ö"}'.encode()
+    assert log_reading.written(Recorded({"a": "\ud800"}, {})) == b'{"a":"\\ud800"}'
