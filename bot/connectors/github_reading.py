@@ -25,6 +25,7 @@ from models import ConnectionRepository, RepositoryName
 from models.backfilling import OpenRepository, open_repositories
 from models.columns import Fact
 from models.syncing import etags_of
+from models.workflows import whole_runs
 
 log = structlog.get_logger()
 
@@ -99,6 +100,11 @@ class Line:
         """Return what the lists of a repository were when they were last read."""
         async with self.engine.connect() as db:
             return await etags_of(db, self.organization_id, f"{repository_id}:")
+
+    async def whole_runs(self, ids: Sequence[str]) -> set[str]:
+        """Return which workflow runs webhooks told of as a whole."""
+        async with self.engine.connect() as db:
+            return await whole_runs(db, ids)
 
 
 @dataclass
@@ -264,7 +270,9 @@ async def read_repository(reading: Reading, each: OpenRepository) -> AsyncIterat
     if described is None:
         return
     known = {} if alone or reading.wish.since is None else await reading.line.etags(each.id)
-    history = History(reading.line.installation(each.installation), described, known)
+    line = reading.line
+    github = line.installation(each.installation)
+    history = History(github, described, known, known_runs=line.whole_runs)
     async for page in read_parts(reading, each, history):
         etags = {} if spot.left else fresh(known, history.etags)
         yield replace(page, etags=etags)
