@@ -126,12 +126,18 @@ class Guard:
             log.error(
                 "the request failed",
                 method=self.request.method,
-                path=self.request.url.path,
+                path=loggable(self.request),
                 exc_info=error,
             )
         if self.status:
             raise error
         await told(self.request, fault)(self.request.scope, self.receive, self.send)
+
+
+def loggable(request: Request) -> str:
+    """Return the path of a request, or its pattern where a token is a part of it."""
+    pattern = route_of(request.scope)
+    return pattern if "{token}" in pattern else request.url.path
 
 
 def too_large() -> Problem:

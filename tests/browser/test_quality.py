@@ -30,6 +30,7 @@ PAGES = (
     "/pull-requests/explain/pr-merge-time?period=90",
     "/people?period=90",
     "/settings",
+    "/settings/badges?metric=change_lead_time",
     "/deliveries",
     "/deliveries/1",
     "/deliveries/999999",

@@ -25,6 +25,7 @@ PATH_WORDS = {
     "ticket_id": "Its id, `github:42`",
     "incident_id": "Its id, `api:github:1:42`, or its key, `INC-7F3K2QX`",
     "deployment_id": "The id of the attempt to deploy, `github:501`",
+    "badge_id": "Its id, as the list of badges tells it",
     "version": "Its version",
     "source": "`github`, `linear` or `slack`",
     "team_id": "Its id, `github:team:7` or `hand:…`",
