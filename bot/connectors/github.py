@@ -14,6 +14,7 @@ import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clients.github import GitHub, GitHubError, RateLimited
+from bot.clients.github_history import Cost, cost
 from bot.connectors import github_reading as reading
 from bot.connectors import status
 from bot.connectors.github_reading import ACTIONS, HISTORY, PRS, REPOS, Line, Reading, Spot
@@ -137,3 +138,19 @@ async def fetch(line: Line, wish: Wish, cursor: str | None) -> AsyncIterator[Pag
 async def sync_status(db: AsyncConnection, organization_id: str) -> SyncStatus:
     """Say how reading GitHub stands."""
     return await status.sync_status(db, organization_id, name)
+
+
+async def cost_of(
+    surroundings: Surroundings, organization_id: str, repository_id: str, since: datetime | None
+) -> Cost | None:
+    """Count what there is to read of a repository since a time; None without anybody to ask.
+
+    Raises `Wait`, and `Trouble` where GitHub would not tell.
+    """
+    async with authenticate(surroundings, organization_id) as line:
+        if line is None:
+            return None
+        with in_words():
+            for each in await line.open(repository_id):
+                return await cost(line.installation(each.installation), each.full_name, since)
+    return None

@@ -83,7 +83,8 @@ def _carried(repo: Repository, sha: str) -> list[Shipped]:
 
 def _attempt(world: World, repo: Repository, target: Target, fails: float) -> Shipping:
     """One GitHub deployment with its statuses; True when it came out well."""
-    attempt = Attempt(world.id("deployment"), target.sha, world.now, target.purpose)
+    told = (target.sha, world.now, target.purpose, target.by, target.ref)
+    attempt = Attempt(world.id("deployment"), *told)
     production = target.environment == "production"
     if production:
         repo.attempts.append(attempt)
@@ -118,7 +119,7 @@ def _aftermath(world: World, repo: Repository, target: Target, attempt: Attempt)
     previous = succeeded[-2] if len(succeeded) > 1 else None
     if previous and world.chance(0.2):
         yield world.minutes(0.1, 0.2)
-        old = Target(previous.sha, "production", target.by)
+        old = Target(previous.sha, "production", previous.by, ref=previous.ref)
         _tell(world, repo, old, previous, "inactive")
     if world.chance(0.03):
         yield world.minutes(0.5, 3)

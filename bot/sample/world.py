@@ -86,6 +86,8 @@ class Attempt:
     sha: str
     created_at: datetime
     purpose: str
+    by: Person
+    ref: str
     succeeded_at: datetime | None = None
     failed_at: datetime | None = None
 

@@ -73,7 +73,8 @@ def take_pull(past: PastRepository, payload: Json) -> None:
     past.pulls[number] = newer(past.pulls.get(number), told)
     if payload.get("action") == "closed" and told.get("merged_at"):
         past.pulls[number].setdefault("merged_by", payload.get("sender"))
-    pushed = past.branches.get(told["head"]["ref"], [])
+    branch = past.branches.get(told["head"]["ref"], [])
+    pushed = [each for each in branch if each.get("distinct", True)]
     if pushed and action in ("opened", "synchronize", "reopened"):
         past.commits[number] = pushed[-int(told.get("commits") or len(pushed)) :]
     if action in TURNS:
