@@ -172,6 +172,29 @@ def metrics(
 
 
 @cli.command()
+def sync(
+    repository: Annotated[
+        str | None, typer.Argument(metavar="OWNER/NAME", help="only what is of this repository")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="everything, not only what changed since the last time")
+    ] = False,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="github, linear or slack; all without it")
+    ] = None,
+    organization: Annotated[
+        str | None, typer.Option(metavar="LOGIN", help="of this one only")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read what changed at the sources since the last time, and show it until it is done."""
+    from bot.syncing import Asked
+    from bot.syncing import sync as read_sources
+
+    read_sources(Asked(repository, organization, source, full), as_json=as_json)
+
+
+@cli.command()
 def export(
     organization: Annotated[
         str | None, typer.Option(metavar="LOGIN", help="which one; needed where there are several")
