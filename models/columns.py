@@ -12,19 +12,8 @@ from sqlmodel import Field, SQLModel
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Fact(SQLModel):
-    """What a source told us of one thing, under a key that the source chose (`github:42`).
-
-    `changed_at` is the source's own clock, `rank` breaks ties of the clock (a merged pull request
-    outranks an open one of the same second) and `digest`, a hash of the row's content, breaks the
-    rest, so that the greatest of the three wins whatever the order of arrival.
-    """
-
-    id: str = Field(primary_key=True, sa_type=Text)
-    organization_id: str = Field(default="", sa_type=Text)
-    changed_at: datetime = Field(default=EPOCH, sa_type=DateTime(timezone=True))
-    rank: int = Field(default=0, sa_type=SmallInteger)
-    digest: int = Field(default=0, sa_type=BigInteger)
+class Row(SQLModel):
+    """A row that is made as it is told, by the thousand."""
 
     def __init__(self, **told: Any) -> None:
         """Take what is told, and the defaults of the rest.
@@ -38,9 +27,24 @@ class Fact(SQLModel):
         self.__pydantic_fields_set__.update(told)
 
 
+class Fact(Row):
+    """What a source told us of one thing, under a key that the source chose (`github:42`).
+
+    `changed_at` is the source's own clock, `rank` breaks ties of the clock (a merged pull request
+    outranks an open one of the same second) and `digest`, a hash of the row's content, breaks the
+    rest, so that the greatest of the three wins whatever the order of arrival.
+    """
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    organization_id: str = Field(default="", sa_type=Text)
+    changed_at: datetime = Field(default=EPOCH, sa_type=DateTime(timezone=True))
+    rank: int = Field(default=0, sa_type=SmallInteger)
+    digest: int = Field(default=0, sa_type=BigInteger)
+
+
 @cache
 def defaults(
-    table: type[Fact],
+    table: type[SQLModel],
 ) -> tuple[Mapping[str, Any], Mapping[str, Callable[[], Any]]]:
     """Return a table's columns that need not be told: constant defaults, and what makes others."""
     fields = table.model_fields.items()

@@ -11,7 +11,7 @@ from sqlalchemy import Float, Index
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
-from models.columns import Fact, maybe_text, maybe_time, text, texts, time
+from models.columns import Fact, Row, maybe_text, maybe_time, text, texts, time
 
 
 class Deployment(Fact, table=True):
@@ -67,7 +67,7 @@ class Service(SQLModel, table=True):
     paths: list[str] = texts()
 
 
-class ServiceDeployment(SQLModel, table=True):
+class ServiceDeployment(Row, table=True):
     """A finished attempt to deploy a service, judged by METRICS.md R1 and R2.
 
     `state`: success or failure. `finished_at`: the first success, else the last failure.
@@ -116,7 +116,7 @@ class ServiceDeployment(SQLModel, table=True):
     url: str | None = maybe_text()
 
 
-class DeployedService(SQLModel, table=True):
+class DeployedService(Row, table=True):
     """A service that was ever deployed, and its repository's name, derived from its deployments."""
 
     __tablename__ = "deployed_services"
@@ -130,7 +130,7 @@ class DeployedService(SQLModel, table=True):
     environment_class: str = text()
 
 
-class Remedy(SQLModel, table=True):
+class Remedy(Row, table=True):
     """That one deployment (`remedy_id`) took back or mended another of its service.
 
     `evidence`: rollback, revert or hotfix (METRICS.md R4, b to d). `failed_at`, `remedied_at`: when
@@ -155,7 +155,7 @@ class Remedy(SQLModel, table=True):
     remedied_at: datetime = time()
 
 
-class DeploymentChange(SQLModel, table=True):
+class DeploymentChange(Row, table=True):
     """A change (a merged pull request, or a commit pushed without one) as a deployment brought it.
 
     One row for each service that it reached; `first` marks the one that reached its environment

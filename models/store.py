@@ -112,12 +112,18 @@ async def replace(
     await add(db, table, rows)
 
 
+def said_by(table: type[SQLModel], row: SQLModel) -> Row:
+    """Return a derived row as a dictionary; asking the ORM for each column takes much longer."""
+    told = vars(row)
+    return {name: told.get(name) for name in columns(table)}
+
+
 async def add(db: AsyncConnection, table: type[SQLModel], rows: Sequence[SQLModel]) -> None:
     """Write derived rows of which none is there."""
     if not rows:
         return
     own, listed = table.__tablename__, ", ".join(columns(table))
-    said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
+    said = [said_by(table, row) for row in rows]
     await db.execute(
         text(
             f"insert into {own} ({listed}) select {listed} "  # noqa: S608
@@ -155,6 +161,6 @@ async def swap(
 
     Returns the keys of the rows that are gone.
     """
-    said = [{name: getattr(row, name) for name in columns(table)} for row in rows]
+    said = [said_by(table, row) for row in rows]
     bound["rows"] = to_json(said).decode()
     return (await db.execute(swapping(table, where), bound)).all()
