@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.clients.asking import Question
 from bot.clients.github import PAGE, Installation, repository_path
-from bot.clients.github_history_actions import RUNS, stamp, workflow_runs
+from bot.clients.github_history_actions import RUNS, workflow_runs
 from bot.clients.github_history_lists import (
     DEPLOYMENTS,
     deployments,
@@ -19,7 +19,15 @@ from bot.clients.github_history_lists import (
     page_number,
     releases,
 )
-from bot.clients.github_history_pages import HistoryPage, KnownRuns, Past, Window, times
+from bot.clients.github_history_pages import (
+    HistoryPage,
+    KnownRuns,
+    Past,
+    Window,
+    stamp,
+    times,
+    updated,
+)
 from bot.clients.github_history_payloads import READ, Told, nodes, readable
 from bot.clients.github_history_pulls import pull_requests
 from bot.clients.github_history_queries import COUNTS
@@ -128,7 +136,7 @@ async def cost(installation: Installation, full_name: str, since: datetime | Non
     """Count what there is to read since a time, by two small requests."""
     reader, window = Reader(installation, full_name), Window(since)
     owner, _, name = full_name.partition("/")
-    changed = f"repo:{full_name}" + (f" updated:>={stamp(since)}" if since else "")
+    changed = f"repo:{full_name}{updated(since)}"
     asked = {"owner": owner, "name": name}
     asked |= {"pulls": f"{changed} is:pr", "issues": f"{changed} is:issue"}
     told = await reader.graph("pull_requests", COUNTS, **asked)

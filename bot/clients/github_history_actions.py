@@ -5,7 +5,7 @@ of the page before. <https://docs.github.com/en/rest/actions/workflow-runs>
 """
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ from bot.clients.github_history_pages import (
     Past,
     Window,
     moment,
+    stamp,
     times,
     together,
 )
@@ -62,9 +63,18 @@ async def workflow_runs(past: Past, cursor: str | None, window: Window) -> Histo
     for some in await together(asked_of):
         told += some
     ended = len(found) < RUNS or bool(start and (moment(found[-1]["created_at"]) or start) < start)
-    expected = None if window.since or window.until else answer.body.get("total_count")
+    expected = await counted(past, window, answer.body) if past.anew(cursor) else None
     beginning = None if ended else after(place, found).model_dump_json()
-    return HistoryPage(told, len(changed), beginning, 0, expected if cursor is None else None)
+    return HistoryPage(told, len(changed), beginning, 0, expected)
+
+
+async def counted(past: Past, window: Window, listed: Json) -> int | None:
+    """Return how many runs there are in the time that is read."""
+    if window.since:
+        created = f"{stamp(window.since)}..{stamp(window.until)}"
+        listed = (await past.reader.get("/actions/runs", per_page=1, created=created)).body
+    total = listed.get("total_count")
+    return total if isinstance(total, int) else None
 
 
 def place_of(cursor: str | None) -> Place:
@@ -82,11 +92,6 @@ def after(place: Place, found: Sequence[Json]) -> Place:
     if last == place.before:
         return Place(before=last, seen=[*place.seen, *at_once], page=place.page + 1)
     return Place(before=last, seen=at_once)
-
-
-def stamp(at: datetime | None) -> str:
-    """Write a time as GitHub's search reads it; `*` for none."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "*"
 
 
 def attempt_of(run: Json) -> str:

@@ -105,6 +105,10 @@ class Past:
     pulls: Size = field(default_factory=lambda: Size(50))
     rests: Size = field(default_factory=lambda: Size(100))
 
+    def anew(self, cursor: str | None) -> bool:
+        """Tell whether this is the first page of what was never read to its end."""
+        return cursor is None and not self.known
+
     async def listed(self, part: str, rest: str, *, first: bool, **params: Any) -> Answer:
         """Ask for a list, its `first` page by the ETag that it had, and keep the new one."""
         key = f"github:{self.repository['id']}:{part}"
@@ -113,6 +117,16 @@ class Past:
         if first and (told := answer.headers.get("etag")):
             self.etags[key] = told
         return answer
+
+
+def stamp(at: datetime | None) -> str:
+    """Write a time as GitHub's search reads it; `*` for none."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else "*"
+
+
+def updated(since: datetime | None) -> str:
+    """Return what narrows a search to what changed since a time."""
+    return f" updated:>={stamp(since)}" if since else ""
 
 
 def moment(told: object) -> datetime | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.clients.asking import GitHubError
-from bot.clients.github_history_pages import UNCHANGED, HistoryPage, Past, Window, times
+from bot.clients.github_history_pages import UNCHANGED, HistoryPage, Past, Window, times, updated
 from bot.clients.github_history_payloads import Told, nodes, of_pull_request, readable
 from bot.clients.github_history_queries import PULL_REQUESTS, Rest, rests
 
@@ -22,7 +22,8 @@ async def pull_requests(past: Past, cursor: str | None, window: Window) -> Histo
             return UNCHANGED
         if not newest.body:
             return HistoryPage((), 0, None)
-    listed = await page_of(past, cursor)
+    data = await page_of(past, cursor, window)
+    listed = data["repository"]["pullRequests"]
     found = [dict(node) for node in nodes(listed)]
     changed = [node for node in found if window.has(*times(node, "updatedAt"))]
     await complete(past, changed)
@@ -30,14 +31,20 @@ async def pull_requests(past: Past, cursor: str | None, window: Window) -> Histo
     for node in changed:
         told += of_pull_request(past.repository, readable(node))
     ended = any(window.past(*times(node, "updatedAt")) for node in found)
-    expected = None if window.since or window.until else listed.get("totalCount")
+    counted = data.get("counted") or {}
+    expected = counted.get("issueCount") if window.since else listed.get("totalCount")
     return HistoryPage(told, len(changed), None if ended else following(listed), 0, expected)
 
 
-async def page_of(past: Past, cursor: str | None) -> Mapping[str, Any]:
-    """Ask for a page, for a smaller one where GitHub fails at it."""
+async def page_of(past: Past, cursor: str | None, window: Window) -> Mapping[str, Any]:
+    """Ask for a page, for a smaller one where GitHub fails at it.
+
+    With the first of many it is asked how many there are in the time that is read.
+    """
     owner, _, name = past.reader.full_name.partition("/")
-    place = {"owner": owner, "name": name, "after": cursor}
+    place: dict[str, Any] = {"owner": owner, "name": name, "after": cursor}
+    place["count"] = past.anew(cursor) and window.since is not None
+    place["within"] = f"repo:{past.reader.full_name} is:pr{updated(window.since)}"
     while True:
         try:
             data = await past.reader.graph(PULLS, PULL_REQUESTS, **place, first=past.pulls.now)
@@ -45,8 +52,7 @@ async def page_of(past: Past, cursor: str | None) -> Mapping[str, Any]:
             await past.pulls.failed(error, past.reader.patience)
             continue
         past.pulls.succeeded()
-        listed: Mapping[str, Any] = data["repository"]["pullRequests"]
-        return listed
+        return data
 
 
 def following(listed: Any) -> str | None:

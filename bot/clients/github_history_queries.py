@@ -70,8 +70,11 @@ fragment Comments on IssueCommentConnection {
 TURNING = "itemTypes: [READY_FOR_REVIEW_EVENT, CONVERT_TO_DRAFT_EVENT, HEAD_REF_FORCE_PUSHED_EVENT]"
 PULL_REQUESTS = (
     """
-query PullRequests($owner: String!, $name: String!, $first: Int!, $after: String) {
+query PullRequests(
+  $owner: String!, $name: String!, $first: Int!, $after: String, $count: Boolean!, $within: String!
+) {
   rateLimit { cost limit remaining resetAt }
+  counted: search(query: $within, type: ISSUE, first: 1) @include(if: $count) { issueCount }
   repository(owner: $owner, name: $name) {
     pullRequests(
       first: $first, after: $after, orderBy: { field: UPDATED_AT, direction: DESC }

@@ -143,8 +143,9 @@ async def test_pull_requests_come_newest_first_and_end_where_they_are_older():
         if event == "pull_request"
     ]
     assert numbers == list(range(120, 40, -1))
-    assert (first.items, first.calls, first.expected) == (50, 2, None)
+    assert (first.items, first.calls, first.expected) == (50, 2, 80)
     assert (second.items, second.calls, second.next) == (30, 1, None)
+    assert second.expected is None
 
 
 async def test_what_changed_after_the_end_of_the_window_is_left_out():
@@ -268,6 +269,20 @@ async def test_more_runs_are_read_than_a_search_finds():
     assert sorted(ids) == list(range(1, 1102))
     created = [body["workflow_run"]["created_at"] for e, body in told if e == "workflow_run"]
     assert created == sorted(created, reverse=True)
+
+
+async def test_how_many_runs_there_are_to_read_is_told_with_the_first_page():
+    with fake_past() as past:
+        api = past.repository()
+        for number in range(1, 81):
+            add_run(api, number)
+        async with installed(past) as github:
+            history = History(github, api.repository)
+            since = START + timedelta(minutes=21)
+            page = await history.page("workflow_runs", None, since=since)
+            more = await history.page("workflow_runs", page.next, since=since)
+            every = await history.page("workflow_runs", None, since=None)
+    assert (page.expected, more.expected, every.expected) == (60, None, 80)
 
 
 async def test_a_run_of_before_is_read_again_when_it_was_run_again():
