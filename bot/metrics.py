@@ -3,14 +3,17 @@
 <https://prometheus.io/docs/instrumenting/exposition_formats/>. Each process keeps its own numbers
 and leaves a copy in Redis every few seconds, so that /metrics of any web process tells of them all,
 told apart by the label `process`. Without Redis it tells of itself. Queue depths are asked of
-Postgres when they are read.
+Postgres when they are read, and the metrics of services once a minute at most.
 """
 
 import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -32,11 +35,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from models.metrics.service_figures import ServiceFigure, service_figures
 from models.runs import ENDED
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARE_SECONDS = 5
 KEPT_SECONDS = 30
+FIGURES_SECONDS = 60.0
 KEY = "veelocity:metrics:"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
 RUN_BUCKETS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
@@ -79,6 +84,31 @@ RECOVERED = Counter(
     "veelocity_deliveries_recovered_total",
     "Deliveries taken from a source's own log: recovered because they were missed, or pulled",
     ["source", "via"],
+    registry=REGISTRY,
+)
+SYNC_SECONDS = Histogram(
+    "veelocity_sync_seconds",
+    "How long synchronisations took",
+    ["source", "outcome"],
+    registry=REGISTRY,
+    buckets=RUN_BUCKETS,
+)
+SYNC_ITEMS = Counter(
+    "veelocity_sync_items_total",
+    "Things that synchronisations read",
+    ["source"],
+    registry=REGISTRY,
+)
+SYNC_ERRORS = Counter(
+    "veelocity_sync_errors_total",
+    "Synchronisations that a source refused",
+    ["source"],
+    registry=REGISTRY,
+)
+SYNC_MISSED = Counter(
+    "veelocity_sync_missed_total",
+    "Things that webhooks should have told and synchronisations found",
+    ["source"],
     registry=REGISTRY,
 )
 SETTLE_SECONDS = Histogram(
@@ -160,6 +190,18 @@ def delivered(source: str, event: str, outcome: str, waited_seconds: float | Non
 def recovered(source: str, via: str, count: int) -> None:
     """Count deliveries that were taken from a source's own log."""
     RECOVERED.labels(source, via).inc(count)
+
+
+def synced(source: str, outcome: str, seconds: float) -> None:
+    """Count a synchronisation that ended (`outcome`: done or failed), and how long it took."""
+    SYNC_SECONDS.labels(source, outcome).observe(seconds)
+    SYNC_ERRORS.labels(source).inc(outcome == "failed")
+
+
+def synced_page(source: str, items: int, missed: int) -> None:
+    """Count what a page of a synchronisation told."""
+    SYNC_ITEMS.labels(source).inc(items)
+    SYNC_MISSED.labels(source).inc(missed)
 
 
 def answered(source: str, status: int) -> None:
@@ -328,12 +370,69 @@ async def at_work(engine: AsyncEngine) -> list[Metric]:
     return list(gauges.values())
 
 
+SERVICE_LABELS = ("organization", "repository", "service", "environment")
+SERVICE_GAUGES = {
+    "deployments_per_day": "Deployments per elapsed day",
+    "change_lead_time_seconds": "Median change lead time",
+    "change_failure_rate": "Share of the deployments of new code that failed",
+    "failed_deployment_recovery_seconds": "Median failed deployment recovery time",
+    "rework_rate": "Share of the deployments that took something back or mended it",
+}
+
+
+@dataclass
+class Kept:
+    """The gauges of services as they were last asked for, and when."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    until: float = 0.0
+    families: list[Metric] = field(default_factory=list)
+
+
+KEPT: dict[str, Kept] = {}
+
+
+async def services(engine: AsyncEngine) -> list[Metric]:
+    """Return DORA's five metrics of each service; asked of Postgres once a minute at most.
+
+    While Postgres is away there are none: an old number would look like a new one.
+    """
+    kept = KEPT.setdefault(str(engine.url), Kept())
+    async with kept.lock:
+        if time.monotonic() >= kept.until:
+            try:
+                async with engine.connect() as db:
+                    kept.families = families(await service_figures(db, datetime.now(UTC)))
+                kept.until = time.monotonic() + FIGURES_SECONDS
+            except (SQLAlchemyError, OSError):
+                kept.families = []
+        return kept.families
+
+
+def families(figures: Iterable[ServiceFigure]) -> list[Metric]:
+    """Return figures as gauges, and how many rows each is of; no label names a person."""
+    gauges = {
+        name: GaugeMetricFamily(
+            f"veelocity_dora_{name}", f"{says}, of the last 30 days", labels=SERVICE_LABELS
+        )
+        for name, says in SERVICE_GAUGES.items()
+    }
+    samples = GaugeMetricFamily(
+        "veelocity_dora_samples", "What each is counted of", labels=(*SERVICE_LABELS, "metric")
+    )
+    for one in figures:
+        whose = [one.organization, one.repository, one.service, one.environment]
+        gauges[one.metric].add_metric(whose, one.value)
+        samples.add_metric([*whose, one.metric], one.count)
+    return [*gauges.values(), samples]
+
+
 async def exposition(engine: AsyncEngine, redis: Any) -> bytes:
     """Return all numbers of all processes as Prometheus reads them."""
     texts = await shared(redis)
     mine = process_name("web")
     texts[mine] = generate_latest(REGISTRY).decode()
     registry = CollectorRegistry()
-    asked = [*await queue_depths(engine), *await at_work(engine)]
+    asked = [*await queue_depths(engine), *await at_work(engine), *await services(engine)]
     registry.register(Gathered([*merged(texts), *asked]))
     return generate_latest(registry)

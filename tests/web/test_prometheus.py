@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from bot import metrics
 from bot.agent.conversation import Usage
@@ -97,3 +100,103 @@ async def test_tickets_and_runs_at_work_are_asked_of_postgres(world: World) -> N
     assert 'veelocity_agent_running{state="developing"} 1.0' in told
     assert 'status="closed"' not in told
     assert 'state="done"' not in told
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what was asked of services before."""
+    monkeypatch.setattr(metrics, "KEPT", {})
+
+
+async def shipped(world: World, ago_days: int) -> None:
+    """Let acme's and globex' deployments be of some days ago, each with a change of 51 hours."""
+    at = datetime.now(UTC) - timedelta(days=ago_days)
+    await world.rows("update service_deployments set finished_at = :at", at=at)
+    await world.rows("update deployment_changes set deployed_at = :at", at=at)
+    await world.rows(
+        "insert into deployed_services (id, organization_id, repository_id, full_name, service,"
+        " environment_class) select distinct d.service_id, d.organization_id, d.repository_id,"
+        " r.full_name, d.service, 'production' from service_deployments d"
+        " join repositories r on r.id = d.repository_id on conflict do nothing"
+    )
+
+
+def dora(told: bytes) -> dict[str, float]:
+    """Return the gauges of services by name and labels."""
+    lines = [line for line in told.decode().splitlines() if line.startswith("veelocity_dora")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+async def test_the_metrics_of_each_service_are_gauges(world: World, fresh: None) -> None:
+    await shipped(world, 3)
+    labels = 'environment="production",organization="{0}",repository="{0}/api",service="production"'
+    found = dora(await metrics.exposition(world.engine, world.app.state.redis))
+    for login in ("acme", "globex"):
+        own = labels.format(login)
+        assert found[f"veelocity_dora_deployments_per_day{{{own}}}"] == pytest.approx(1 / 30)
+        assert found[f"veelocity_dora_change_lead_time_seconds{{{own}}}"] == 183600
+        assert found[f"veelocity_dora_change_failure_rate{{{own}}}"] == 0
+        assert found[f"veelocity_dora_rework_rate{{{own}}}"] == 0
+    kinds = ("deployments_per_day", "change_lead_time_seconds", "change_failure_rate")
+    for kind in (*kinds, "rework_rate"):
+        counted = labels.format("acme").replace(",organization", f',metric="{kind}",organization')
+        assert found[f"veelocity_dora_samples{{{counted}}}"] == 1
+    assert len(found) == 16
+    assert "recovery_seconds{" not in str(found)
+
+
+async def test_without_data_there_is_no_gauge_never_a_nought(world: World, fresh: None) -> None:
+    await shipped(world, 31)
+    assert dora(await metrics.exposition(world.engine, world.app.state.redis)) == {}
+
+
+async def test_services_are_asked_for_once_a_minute(
+    world: World, fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shipped(world, 3)
+    asked = []
+    ask = metrics.service_figures
+
+    async def counted(*told: Any) -> Any:
+        asked.append(told)
+        return await ask(*told)
+
+    monkeypatch.setattr(metrics, "service_figures", counted)
+    redis = world.app.state.redis
+    first, *rest = await asyncio.gather(
+        *(metrics.exposition(world.engine, redis) for _ in range(3))
+    )
+    assert len(asked) == 1
+    assert all(dora(each) == dora(first) for each in rest)
+    [kept] = metrics.KEPT.values()
+    kept.until = 0
+    await metrics.exposition(world.engine, redis)
+    assert len(asked) == 2
+
+
+async def test_what_was_known_is_not_told_while_postgres_is_away(
+    world: World, fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shipped(world, 3)
+    assert dora(await metrics.exposition(world.engine, world.app.state.redis))
+
+    async def away(*_: object) -> None:
+        raise OperationalError("select", {}, Exception("away"))
+
+    monkeypatch.setattr(metrics, "service_figures", away)
+    [kept] = metrics.KEPT.values()
+    kept.until = 0
+    assert dora(await metrics.exposition(world.engine, world.app.state.redis)) == {}
+
+
+async def test_synchronisations_are_counted(world: World) -> None:
+    metrics.synced_page("toy-of-this-test", 50, 3)
+    metrics.synced("toy-of-this-test", "done", 4.0)
+    metrics.synced("toy-of-this-test", "failed", 1.0)
+    told = (await metrics.exposition(world.engine, world.app.state.redis)).decode()
+    lines = [line for line in told.splitlines() if "toy-of-this-test" in line]
+    values = {line.partition("{")[0]: line.rpartition(" ")[2] for line in lines}
+    assert values["veelocity_sync_items_total"] == "50.0"
+    assert values["veelocity_sync_missed_total"] == "3.0"
+    assert values["veelocity_sync_errors_total"] == "1.0"
+    assert sum(line.startswith("veelocity_sync_seconds_count") for line in lines) == 2
