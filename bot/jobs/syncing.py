@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import metrics
 from bot.connectors.protocol import Connector, Page, Trouble, Wait, Wish
 from bot.jobs import PutOff, Surroundings
 from bot.live import publish
@@ -88,15 +89,22 @@ async def run_sync(
     except Wait as wait:
         raise PutOff(wait.until, str(wait)) from None
     except Trouble as trouble:
-        if sync is not None:
-            async with surroundings.engine.begin() as db:
-                await finish_sync(db, sync.number, str(trouble))
+        sync = sync or await begun(surroundings, connector, wish, name, fresh=fresh)
+        await ended(surroundings, sync, str(trouble), failed=True)
         raise Refused(str(trouble)) from None
-    async with surroundings.engine.begin() as db:
-        await finish_sync(db, sync.number, sync.trouble, failed=False)
-    with contextlib.suppress(RedisError, OSError):
-        await publish(surroundings.redis, wish.organization_id, "change", "deployment")
+    await ended(surroundings, sync, sync.trouble, failed=False)
     return sync.number
+
+
+async def ended(surroundings: Surroundings, sync: Sync, error: str | None, *, failed: bool) -> None:
+    """Write down how a sync ended, count it, and tell open pages."""
+    async with surroundings.engine.begin() as db:
+        await finish_sync(db, sync.number, error, failed=failed)
+    seconds = (datetime.now(UTC) - sync.began_at).total_seconds()
+    metrics.synced(sync.connector.name, "failed" if failed else "done", seconds)
+    events = ("sync",) if failed else ("sync", "change", "deployment")
+    with contextlib.suppress(RedisError, OSError):
+        await publish(surroundings.redis, sync.wish.organization_id, *events)
 
 
 async def begun(
@@ -146,6 +154,7 @@ async def keep(surroundings: Surroundings, sync: Sync, page: Page) -> None:
         if page.cursor is None:
             sync.trouble = page.trouble
             await finish_sync(db, sync.number, page.trouble, failed=False)
+    metrics.synced_page(sync.connector.name, page.items, missed)
     with contextlib.suppress(RedisError, OSError):
         await publish(surroundings.redis, home, "sync")
 

@@ -51,6 +51,7 @@ class Toy:
     parts: tuple[str, ...] = ("issues",)
     supported_metrics: frozenset[str] = frozenset({"throughput"})
     connected: bool = True
+    refuses: str | None = None
     asked: list[int] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     trouble: dict[int, Exception] = field(default_factory=dict)
@@ -61,6 +62,8 @@ class Toy:
     async def authenticate(
         self, surroundings: Surroundings, organization_id: str
     ) -> AsyncIterator[str | None]:
+        if self.refuses:
+            raise Trouble(self.refuses)
         yield "line" if self.connected else None
 
     async def test_connection(self, surroundings: Surroundings, organization_id: str) -> Condition:
@@ -140,6 +143,17 @@ async def test_a_limit_puts_it_off_and_a_refusal_is_written_down(rig: Rig, toy: 
         await run(rig, toy)
     refused = "The toy wants the permission play."
     assert await logs(rig) == [("failed", 2, 2, 4, 0, refused)]
+    await run(rig, toy)
+    assert await logs(rig) == [("done", 4, 4, 4, 0, None)]
+
+
+async def test_one_who_is_not_let_in_is_written_down(rig: Rig, toy: Toy) -> None:
+    toy.refuses = "The toy does not take the token any more."
+    for _ in range(2):
+        with pytest.raises(Refused, match="does not take"):
+            await run(rig, toy)
+    assert await logs(rig) == [("failed", 0, 0, None, 0, toy.refuses)]
+    toy.refuses = None
     await run(rig, toy)
     assert await logs(rig) == [("done", 4, 4, 4, 0, None)]
 
