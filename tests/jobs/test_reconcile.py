@@ -58,8 +58,12 @@ async def rig(
 
 
 def story() -> Story:
-    """Return a small history: an installation, a push, a pull request, a deployment."""
+    """Return a small history: an installation, a push, a pull request, a deployment, a team.
+
+    GitHub dates no team, so that its row is of when it was sent.
+    """
     told = Story()
+    told.tell("team", at("09-01 07:30"), action="created", team={"id": 3, "name": "Crew"})
     told.push("main", at("09-01 08:00"), [told.commit("v1", at("09-01 07:00"))])
     told.pull_request(1, at("09-01 08:10"), at("09-01 08:30"), "v2")
     told.attempt("v2", at("09-01 09:30"), ("success", at("09-01 09:40")))
@@ -119,6 +123,7 @@ async def test_what_was_missed_leaves_the_tables_as_if_it_had_come(
     assert await kept(rig) == guids(attempts)
     assert set(await kept(rig, "via || ' ' || status")) == {"recovered settled"}
     assert as_delivered["deployments"]
+    assert as_delivered["teams"]
     assert as_delivered["pull_request_times"]
     same = {table: as_delivered[table] for table in TABLES} | {"delivery_cursors": []}
     assert differences(same, found | {"delivery_cursors": []}) == []
@@ -271,7 +276,12 @@ async def test_a_log_that_cannot_be_listed_keeps_the_cursor_and_says_so(
     assert (row["delivered_at"], row["error"]) == (None, came_to.error)
     assert row["checked_at"] is not None
     assert (await reconcile(rig.surroundings)).recovered == 1
-    assert (await cursor(rig))["error"] is None
+    row = await cursor(rig)
+    assert row["error"] is None
+    github.fail(bad_gateway(), on=LIST, times=4)
+    await reconcile(rig.surroundings)
+    again = await cursor(rig)
+    assert (again["delivered_at"], again["newest_id"]) == (row["delivered_at"], row["newest_id"])
 
 
 async def test_the_cursor_passes_nothing_that_github_does_not_show(
