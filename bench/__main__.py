@@ -7,7 +7,19 @@ it is slow.
 import argparse
 import sys
 
-from bench import agent, blame, ingest, metrics, recover, sandbox, settle, slack, start, turns
+from bench import (
+    agent,
+    blame,
+    builds,
+    ingest,
+    metrics,
+    recover,
+    sandbox,
+    settle,
+    slack,
+    start,
+    turns,
+)
 from bench.report import machine, say
 from bench.stage import stage
 from models.errors import Refused
@@ -18,6 +30,7 @@ PARTS = {
     "recover": recover.run,
     "slack": slack.run,
     "metrics": metrics.run,
+    "builds": builds.run,
     "blame": blame.run,
     "start": start.run,
     "sandbox": sandbox.run,

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import Index
+from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
 
 from models.columns import Fact, maybe_text, maybe_time, now, text, time
@@ -59,7 +60,29 @@ class Build(SQLModel, table=True):
 
     __tablename__ = "builds"
     __table_args__ = (
-        Index("builds_ended", "organization_id", "completed_at"),
+        Index(
+            "builds_ended",
+            "organization_id",
+            "completed_at",
+            postgresql_include=[
+                *("repository_id", "workflow_id", "platform", "outcome", "counted", "flaky"),
+                *("duration_seconds", "actor_login"),
+            ],
+        ),
+        Index(
+            "builds_failed",
+            "organization_id",
+            "completed_at",
+            postgresql_include=["repository_id", "platform", "failure", "id"],
+            postgresql_where=sql("failure is not null"),
+        ),
+        Index(
+            "builds_flaky",
+            "organization_id",
+            "completed_at",
+            postgresql_include=["repository_id", "workflow_id", "platform", "id"],
+            postgresql_where=sql("flaky"),
+        ),
         Index("builds_of_repository", "repository_id", "completed_at"),
         Index("builds_started", "organization_id", "started_at"),
         Index("builds_of_platform", "organization_id", "platform", "started_at"),

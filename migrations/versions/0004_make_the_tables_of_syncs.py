@@ -55,7 +55,32 @@ def upgrade() -> None:
         sa.Column("url", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("builds_ended", "builds", ["organization_id", "completed_at"], unique=False)
+    op.create_index(
+        "builds_ended",
+        "builds",
+        ["organization_id", "completed_at"],
+        unique=False,
+        postgresql_include=[
+            *("repository_id", "workflow_id", "platform", "outcome", "counted", "flaky"),
+            *("duration_seconds", "actor_login"),
+        ],
+    )
+    op.create_index(
+        "builds_failed",
+        "builds",
+        ["organization_id", "completed_at"],
+        unique=False,
+        postgresql_include=["repository_id", "platform", "failure", "id"],
+        postgresql_where=sa.text("failure is not null"),
+    )
+    op.create_index(
+        "builds_flaky",
+        "builds",
+        ["organization_id", "completed_at"],
+        unique=False,
+        postgresql_include=["repository_id", "workflow_id", "platform", "id"],
+        postgresql_where=sa.text("flaky"),
+    )
     op.create_index(
         "builds_of_repository", "builds", ["repository_id", "completed_at"], unique=False
     )
@@ -211,6 +236,18 @@ def upgrade() -> None:
     op.create_index(
         "sync_logs_latest", "sync_logs", ["organization_id", "source", "name", "id"], unique=False
     )
+    # Builds are derived of the workflow runs that are known already.
+    op.execute(
+        """
+        insert into jobs (organization_id, lane, name, key, arguments)
+        select r.organization_id, 'ingest', 'measure_builds', 'measure_builds:' || r.id,
+               jsonb_build_object('repository', r.id, 'all', true)
+          from repositories r
+         where exists (select from workflow_runs w where w.repository_id = r.id)
+            on conflict (key) where status = 'waiting'
+            do update set arguments = jobs.arguments || excluded.arguments
+        """
+    )
 
 
 def downgrade() -> None:
@@ -246,6 +283,8 @@ def downgrade() -> None:
     op.drop_index("builds_of_platform", table_name="builds")
     op.drop_index("builds_started", table_name="builds")
     op.drop_index("builds_of_repository", table_name="builds")
+    op.drop_index("builds_flaky", table_name="builds")
+    op.drop_index("builds_failed", table_name="builds")
     op.drop_index("builds_ended", table_name="builds")
     op.drop_table("builds")
     op.drop_index(op.f("ix_badges_organization_id"), table_name="badges")

@@ -38,6 +38,15 @@ PLATFORMS: Mapping[str, Sequence[str]] = {
 """Which builds a filter means: a workflow that builds the apps of both is in both."""
 NO_PLATFORM = "none"
 
+NAMES: Mapping[str | None, str] = {
+    "success": "success",
+    "failure": "failed",
+    "timed_out": "timed_out",
+    "cancelled": "cancelled",
+    "skipped": "skipped",
+}
+"""What the figures call GitHub's conclusions."""
+
 MINUTE = 60
 EDGES = tuple(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 20, 30, 45, 60, 120, 240))
 
@@ -60,26 +69,18 @@ COMPLETED = BUILDS.format(value="1")
 OF_PLATFORM = "platform = any(:platforms)"
 OF_NO_PLATFORM = "platform is null"
 
-SUMMARY = """
-select count(*) filter (where inside and counted) as count,
-       count(*) filter (where inside and counted and passed) as success,
-       count(*) filter (where inside and outcome = 'failure') as failed,
-       count(*) filter (where inside and outcome = 'timed_out') as timed_out,
-       count(*) filter (where inside and outcome = 'cancelled') as cancelled,
-       count(*) filter (where inside and outcome = 'skipped') as skipped,
-       count(*) filter (where inside and flaky) as flaky,
-       count(distinct workflow_id) filter (where inside and flaky) as flaky_workflows,
-       avg(value) filter (where inside and counted) as mean,
-       percentile_cont(array[0.5, 0.9]) within group (order by value)
-           filter (where inside and counted) as percentiles,
-       count(*) filter (where not inside and counted) as previous_count,
-       count(*) filter (where not inside and counted and passed) as previous_success,
-       avg(value) filter (where not inside and counted) as previous_mean,
-       percentile_cont(array[0.5, 0.9]) within group (order by value)
-           filter (where not inside and counted) as previous_percentiles
-from (select at >= :start as inside, counted, outcome, outcome = 'success' as passed, flaky,
-             workflow_id, value
-      from rows offset 0) judged
+# To count groups costs less than to ask each row for each number.
+ENDS = """
+select at >= :start as inside, outcome, counted, count(*) as count
+from rows group by inside, outcome, counted
+"""
+SPREAD = """
+select at >= :start as inside, count(*) as count, avg(value) as mean,
+       percentile_cont(array[0.5, 0.9]) within group (order by value) as percentiles
+from rows where counted group by inside
+"""
+FLAKINESS = """
+select count(*) as count, count(distinct workflow_id) as workflows from rows where flaky
 """
 COUNT = "select count(*) from rows where counted"
 NOW = text("select now()")
@@ -97,22 +98,23 @@ select width_bucket(at, cast(:starts as timestamptz[])) as place, {OUTCOMES}
 from rows group by place
 """
 
+# What failed has a reason, and what is flaky counts: indexes hold just these.
 FAILURES = """
 select grouped.*, l.url, l.workflow, l.annotation
 from (select failure, count(*) as count, max(at) as last_at,
              (array_agg(id order by at desc, id desc))[1] as last_id
-      from rows where counted and outcome <> 'success' group by failure) grouped
+      from rows where failure is not null group by failure) grouped
 join builds l on l.id = last_id
 order by count desc, last_at desc, failure limit :limit
 """
 FLAKY = """
-select grouped.*, l.workflow, l.url,
-       (select r.full_name from repositories r where r.id = grouped.repository_id) as repository
-from (select workflow_id, repository_id, count(*) as runs, count(*) filter (where flaky) as flaky,
-             max(at) filter (where flaky) as last_at,
-             (array_agg(id order by at desc, id desc) filter (where flaky))[1] as last_id
-      from rows where counted group by workflow_id, repository_id
-      having bool_or(flaky)) grouped
+select told.*, counts.runs, l.workflow, l.url,
+       (select r.full_name from repositories r where r.id = told.repository_id) as repository
+from (select workflow_id, min(repository_id) as repository_id, count(*) as flaky,
+             max(at) as last_at, (array_agg(id order by at desc, id desc))[1] as last_id
+      from rows where flaky group by workflow_id) told
+join (select workflow_id, count(*) as runs from rows where counted group by workflow_id) counts
+    using (workflow_id)
 join builds l on l.id = last_id
 order by flaky desc, runs, last_at desc, workflow_id limit :limit
 """
@@ -446,23 +448,50 @@ async def summary(
     `now`: which day is today; None: when Postgres is asked.
     """
     rows = builds(DURATIONS, scope, platform, window.previous.start, window.end)
-    told = (await ask(db, rows, SUMMARY, start=window.start)).mappings().one()
+    ends = (await ask(db, rows, ENDS, start=window.start)).mappings().all()
+    spreads = (await ask(db, rows, SPREAD, start=window.start)).mappings().all()
+    inside = builds(DURATIONS, scope, platform, window.start, window.end)
+    flaky = (await ask(db, inside, FLAKINESS)).mappings().one()
     now = now or (await db.execute(NOW)).scalar_one()
     today = await count_today(db, scope, window, platform, now)
-    reason = None if told["count"] else SUCCESS_RATE.no_data(scope, window)
+    here, before = outcomes(counts_of(ends, True)), outcomes(counts_of(ends, False))
+    reason = None if here["count"] else SUCCESS_RATE.no_data(scope, window)
+    lasted = {row["inside"]: row for row in spreads}
     return BuildFigures(
         success_rate=SuccessRate(
-            **outcomes(told),
-            previous=PreviousRate(
-                rate=ratio(told["previous_success"], told["previous_count"]),
-                count=told["previous_count"],
+            **here,
+            previous=PreviousRate(rate=before["rate"], count=before["count"]),
+            reason=reason,
+        ),
+        duration=BuildDuration(
+            **spread(lasted.get(True)), previous=spread(lasted.get(False)), reason=reason
+        ),
+        frequency=BuildFrequency(
+            count=here["count"],
+            per_day=per(here["count"], window, now),
+            today=today,
+            previous=PreviousCount(
+                count=before["count"], per_day=per(before["count"], window.previous, now)
             ),
             reason=reason,
         ),
-        duration=BuildDuration(**spread(told), previous=spread(told, "previous_"), reason=reason),
-        frequency=frequency(told, window, now, today, reason),
-        flaky=Flakiness(count=told["flaky"], runs=told["count"], workflows=told["flaky_workflows"]),
+        flaky=Flakiness(count=flaky["count"], runs=here["count"], workflows=flaky["workflows"]),
     )
+
+
+def counts_of(ends: Sequence[RowMapping], inside: bool) -> dict[str, int]:
+    """How many builds ended how, of the window or of the days before; `count`: that count."""
+    here = [row for row in ends if row["inside"] is inside]
+    counts = dict.fromkeys(NAMES.values(), 0)
+    for row in here:
+        if row["outcome"] in NAMES:
+            counts[NAMES[row["outcome"]]] += row["count"]
+    return {**counts, "count": sum(row["count"] for row in here if row["counted"])}
+
+
+def per(count: int, window: Window, now: datetime) -> float | None:
+    """How many a day; nothing counted is no rate, never 0."""
+    return count / window.elapsed_days(now) if count else None
 
 
 async def count_today(
@@ -475,53 +504,28 @@ async def count_today(
     return int((await ask(db, rows, COUNT)).scalar_one())
 
 
-def outcomes(told: RowMapping | None) -> Outcomes:
+def outcomes(told: Mapping[Any, int] | None) -> Outcomes:
     """How builds ended; None is of none."""
-    names = ("success", "failed", "timed_out", "count", "cancelled", "skipped")
-    success, failed, timed_out, count, cancelled, skipped = (
-        told[name] if told else 0 for name in names
-    )
+    counts = told or dict.fromkeys(("count", *NAMES.values()), 0)
     return Outcomes(
-        rate=ratio(success, count),
-        success=success,
-        failed=failed,
-        timed_out=timed_out,
-        count=count,
-        cancelled=cancelled,
-        skipped=skipped,
+        rate=counts["success"] / counts["count"] if counts["count"] else None,
+        success=counts["success"],
+        failed=counts["failed"],
+        timed_out=counts["timed_out"],
+        count=counts["count"],
+        cancelled=counts["cancelled"],
+        skipped=counts["skipped"],
     )
 
 
-def ratio(part: int, count: int) -> float | None:
-    """A part of a count; of nothing, None."""
-    return part / count if count else None
-
-
-def spread(told: RowMapping, before: str = "") -> Lengths:
-    """How long builds took."""
-    p50, p90 = told[f"{before}percentiles"] or (None, None)
+def spread(told: RowMapping | None) -> Lengths:
+    """How long builds took; None is of none."""
+    p50, p90 = told["percentiles"] if told else (None, None)
     return Lengths(
-        mean_seconds=told[f"{before}mean"],
+        mean_seconds=told["mean"] if told else None,
         p50_seconds=p50,
         p90_seconds=p90,
-        count=told[f"{before}count"],
-    )
-
-
-def frequency(
-    told: RowMapping, window: Window, now: datetime, today: int, reason: str | None
-) -> BuildFrequency:
-    """How many builds there were; nothing counted is no rate, never 0."""
-    earlier = told["previous_count"]
-    return BuildFrequency(
-        count=told["count"],
-        per_day=told["count"] / window.elapsed_days(now) if told["count"] else None,
-        today=today,
-        previous=PreviousCount(
-            count=earlier,
-            per_day=earlier / window.previous.elapsed_days(now) if earlier else None,
-        ),
-        reason=reason,
+        count=told["count"] if told else 0,
     )
 
 
