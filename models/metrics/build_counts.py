@@ -8,16 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from models.metrics.builds import SUCCESSES, builds
 from models.metrics.core import Bucket, Rows, Scope, Window, by_bucket
 
+# Of rows that are alike only one is judged.
 SERIES = """
-select width_bucket(at, cast(:starts as timestamptz[])) as place,
-       count(*) filter (where counted and not bot and value = 1) as passed,
-       count(*) filter (where counted and not bot and value = 0) as failed,
-       count(*) filter (where counted and bot) as bots,
-       count(*) filter (where not counted) as left_out
-from (select at, counted, value,
+select place,
+       sum(many) filter (where counted) as count,
+       sum(many) filter (where counted and value = 1) as success,
+       sum(many) filter (where counted and not bot and value = 1) as passed,
+       sum(many) filter (where counted and not bot and value = 0) as failed,
+       sum(many) filter (where counted and bot) as bots,
+       sum(many) filter (where not counted) as left_out
+from (select alike.*,
              coalesce(actor_login like '%[bot]' or lower(actor_login) = any(:bots), false)
              and lower(actor_login) <> all(:agents) as bot
-      from rows offset 0) told
+      from (select width_bucket(at, cast(:starts as timestamptz[])) as place, counted, value,
+                   actor_login, count(*) as many
+            from rows group by place, counted, value, actor_login) alike) told
 group by place
 """
 PROGRAMS = text("""
@@ -27,13 +32,17 @@ PROGRAMS = text("""
 
 
 class BuildCounts(TypedDict):
-    """Builds of one day, week or month, by its first day; each of them in one number.
+    """Builds of one day, week or month, by its first day.
 
+    `success` of `count` passed; `rate`: 0 to 1, None of nothing. Each is in one of the others:
     `passed` and `failed` (timed out, too): started by people, the agent or nobody known. `bots`:
     passed or failed, started by bots. `left_out`: cancelled, skipped, or ended otherwise.
     """
 
     start_date: str
+    rate: float | None
+    success: int
+    count: int
     passed: int
     failed: int
     bots: int
@@ -55,10 +64,15 @@ async def build_counts(
 
 def counts_of(start_date: str, row: RowMapping | None) -> BuildCounts:
     """One bucket; None is an empty one."""
+    told = {name: int(value or 0) for name, value in row.items()} if row else {}
+    success, count = told.get("success", 0), told.get("count", 0)
     return BuildCounts(
         start_date=start_date,
-        passed=row["passed"] if row else 0,
-        failed=row["failed"] if row else 0,
-        bots=row["bots"] if row else 0,
-        left_out=row["left_out"] if row else 0,
+        rate=success / count if count else None,
+        success=success,
+        count=count,
+        passed=told.get("passed", 0),
+        failed=told.get("failed", 0),
+        bots=told.get("bots", 0),
+        left_out=told.get("left_out", 0),
     )

@@ -24,8 +24,9 @@ from bot.web.problems import Problem
 from handlers.events import Job
 from models.errors import Refused
 from models.metrics import builds as ask
-from models.metrics.build_counts import build_counts
+from models.metrics.build_counts import BuildCounts, build_counts
 from models.metrics.core import Bucket
+from models.metrics.durations import DurationBucket
 from models.metrics.explanation import Metric, Page, explanation
 from models.queue import queue
 from models.workflow_platforms import CHOICES, choose_platform
@@ -106,18 +107,18 @@ async def measured(
         alone(pool, lambda db: list_parts(db, filters, platform)),
     )
     summary, bins = figures
-    success, duration, counts = courses
+    duration, counts = courses
     return {
         **lists,
         "cards": [
-            view.success_card(summary["success_rate"], success),
+            view.success_card(summary["success_rate"], counts),
             view.duration_card(summary["duration"], duration, slow=False),
             view.duration_card(summary["duration"], duration, slow=True),
             view.today_card(summary["frequency"], counts, filters.bucket),
         ],
         "summary": summary,
         "reason": summary["success_rate"]["reason"],
-        "success_chart": view.success_chart(summary["success_rate"], success, filters),
+        "success_chart": view.success_chart(summary["success_rate"], counts, filters),
         "duration_chart": view.duration_chart(summary["duration"], duration, filters),
         "histogram": view.histogram_chart(summary["duration"], bins),
         "count_chart": view.count_chart(counts, filters),
@@ -140,11 +141,10 @@ async def figures_parts(
 
 async def course_parts(
     db: AsyncConnection, filters: Filters, platform: str | None
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """Ask how success, duration and number go over time."""
+) -> tuple[list[DurationBucket], list[BuildCounts]]:
+    """Ask how duration, success and number go over time."""
     scope, window, by = filters.scope, filters.window, filters.bucket
     return (
-        await ask.success_series(db, scope, window, platform, by),
         await ask.duration_series(db, scope, window, platform, by),
         await build_counts(db, scope, window, platform, by),
     )

@@ -15,7 +15,6 @@ from models.metrics.builds import (
     BuildDuration,
     BuildFrequency,
     LatestBuild,
-    OutcomesBucket,
     SuccessRate,
 )
 from models.metrics.core import Bin, Bucket
@@ -59,7 +58,7 @@ class BuildRow:
     started_at: datetime
 
 
-def success_card(told: SuccessRate, series: Sequence[OutcomesBucket]) -> Card:
+def success_card(told: SuccessRate, series: Sequence[BuildCounts]) -> Card:
     """Which part of the builds passed."""
     before = told["previous"]
     left_out = told["cancelled"] + told["skipped"]
@@ -144,7 +143,7 @@ def today_card(told: BuildFrequency, series: Sequence[BuildCounts], bucket: Buck
     )
 
 
-def success_chart(told: SuccessRate, series: Sequence[OutcomesBucket], by: Filters) -> Chart:
+def success_chart(told: SuccessRate, series: Sequence[BuildCounts], by: Filters) -> Chart:
     """Which part of the builds passed, over time."""
     points = [
         courses.Share(

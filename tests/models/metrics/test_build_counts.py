@@ -53,10 +53,12 @@ async def test_every_build_that_ended_is_in_one_number(db: AsyncConnection) -> N
         (2, 0, 2, 0),
         (0, 0, 0, 0),
     ]
+    assert (days[1]["rate"], days[1]["success"], days[1]["count"]) == (0.75, 3, 4)
+    bare = dict.fromkeys(names, 0)
     weeks = await build_counts(db, ACME, WINDOW, "ios", Bucket.WEEK)
     assert weeks == [
-        {"start_date": "2026-09-07", "passed": 0, "failed": 1, "bots": 0, "left_out": 0},
-        {"start_date": "2026-09-14", "passed": 1, "failed": 0, "bots": 0, "left_out": 0},
+        {"start_date": "2026-09-07", "rate": 0, "success": 0, "count": 1, **bare, "failed": 1},
+        {"start_date": "2026-09-14", "rate": 1, "success": 1, "count": 1, **bare, "passed": 1},
     ]
     total = sum(sum(day[name] for name in names) for day in days)  # type: ignore[literal-required]
     ended = (
