@@ -378,11 +378,14 @@ async def test_an_unchanged_list_costs_nothing():
             before = History(github, api.repository)
             await everything(before)
             used = (past.hour("core").used, past.hour("graphql").used)
+            spent = github.github.memory.spendings
+            ours = {name: each.ours for name, each in spent.items()}
             again = History(github, api.repository, before.etags)
             pages = [await again.page(part, None, since=None) for part in PARTS]
             assert pages == [HistoryPage((), 0, None, 1, unchanged=True)] * len(PARTS)
             assert (past.hour("core").used, past.hour("graphql").used) == used
             assert past.unchanged == len(PARTS)
+            assert {name: each.ours for name, each in spent.items()} == ours
             api.pulls[1]["updated_at"] = stamp(99)
             page = await again.page("pull_requests", None, since=None)
     assert page.items == 1

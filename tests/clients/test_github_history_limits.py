@@ -238,6 +238,17 @@ async def test_whoever_is_told_to_stop_leaves_nothing_running():
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_where_one_of_many_requests_is_refused_the_others_are_given_up():
+    with fake_past() as past:
+        api = filled(past).repository()
+        past.github.fail(faults.answering(403, {"message": "No."}), on="/jobs")
+        async with installed(past) as github:
+            with pytest.raises(GitHubError, match="No"):
+                await History(github, api.repository).page("workflow_runs", None, since=None)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert len(past.github.asked("/jobs")) < len(api.runs)
+
+
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_page_can_be_asked_for_again_and_tells_the_same(part: str):
     """Whoever is killed between two pages goes on from the cursor of the first."""
