@@ -195,6 +195,21 @@ def sync(
 
 
 @cli.command()
+def backfill(
+    repository: Repository,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="how far back")] = 90,
+    everything: Annotated[bool, typer.Option("--all", help="all that GitHub keeps")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="do not ask after saying what it costs")
+    ] = False,
+) -> None:
+    """Read what happened in a repository before we were told, and say first what it costs."""
+    from bot.backfilling import backfill_repository
+
+    backfill_repository(repository, None if everything else days, sure=yes)
+
+
+@cli.command()
 def export(
     organization: Annotated[
         str | None, typer.Option(metavar="LOGIN", help="which one; needed where there are several")
