@@ -47,7 +47,7 @@ class Question:
 API = "/api/v1/metrics/dora"
 PAGES = (
     *("/delivery", "/delivery/deployment-frequency", "/delivery/change-lead-time"),
-    *("/delivery/stability", "/pull-requests", "/people", "/incidents"),
+    *("/delivery/stability", "/pull-requests", "/pull-requests/groups", "/people", "/incidents"),
 )
 QUESTIONS = (
     Question("API, all of dora, 90 days", API, 0.060, 90),

@@ -35,14 +35,12 @@ where t.state = 'open'
 """
 
 OLDEST = """
-select * from rows where cohort = any(:cohorts) order by draft, at, id limit :limit
+select *, count(*) over () as all_open, count(*) filter (where draft) over () as all_drafts,
+       count(*) filter (where waiting_for = 'reviewer') over () as for_reviewer,
+       count(*) filter (where waiting_for = 'author') over () as for_author
+from rows where cohort = any(:cohorts) order by draft, at, id limit :limit
 """
-COUNTS = """
-select count(*) as count, count(*) filter (where draft) as drafts,
-       count(*) filter (where waiting_for = 'reviewer') as reviewer,
-       count(*) filter (where waiting_for = 'author') as author
-from rows where cohort = any(:cohorts)
-"""
+COUNTS = ("all_open", "all_drafts", "for_reviewer", "for_author")
 
 
 class OpenPullRequest(TypedDict):
@@ -87,14 +85,15 @@ async def open_pull_requests(
 ) -> Ageing:
     """The open pull requests of a scope's cohorts, oldest first, drafts after the others."""
     rows = of_people(OPEN, scope, sight, None, None)
-    counts = (await ask(db, rows, COUNTS)).mappings().one()
-    oldest = await ask(db, rows, OLDEST, limit=limit)
+    oldest = (await ask(db, rows, OLDEST, limit=limit)).mappings().all()
+    counts = oldest[0] if oldest else dict.fromkeys(COUNTS, 0)
+    all_open, drafts, for_reviewer, for_author = (counts[name] for name in COUNTS)
     return Ageing(
-        count=counts["count"],
-        drafts=counts["drafts"],
-        waiting_for_reviewer=counts["reviewer"],
-        waiting_for_author=counts["author"],
-        pull_requests=[described(row, now) for row in oldest.mappings()],
+        count=all_open,
+        drafts=drafts,
+        waiting_for_reviewer=for_reviewer,
+        waiting_for_author=for_author,
+        pull_requests=[described(row, now) for row in oldest],
     )
 
 

@@ -13,6 +13,7 @@ from models.metrics.explanation import Explanation, Metric, Page, explanation
 from models.metrics.groups import (
     GROUPS,
     Durations,
+    Headline,
     Spread,
     SpreadBucket,
     SpreadOf,
@@ -20,6 +21,7 @@ from models.metrics.groups import (
     duration_series,
     durations,
     durations_by,
+    headline_and_course,
     seen_by,
 )
 from models.metrics.privacy import Sight, enough_people, sight_of, too_few
@@ -38,6 +40,7 @@ from models.metrics.throughput import (
     ThroughputOf,
     done,
     throughput,
+    throughput_and_course,
     throughput_by,
     throughput_series,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "METRICS",
     "Ageing",
     "Durations",
+    "Headline",
     "OpenPullRequest",
     "ReviewStages",
     "Sight",
@@ -61,11 +65,13 @@ __all__ = [
     "duration_series",
     "durations",
     "durations_by",
+    "headline_and_course",
     "metric_seen_by",
     "open_pull_requests",
     "review_stages",
     "sight_of",
     "throughput",
+    "throughput_and_course",
     "throughput_by",
     "throughput_series",
     "why_withheld",

@@ -55,6 +55,19 @@ select width_bucket(at, cast(:starts as timestamptz[])) as place, count(*) as co
 from rows where counted group by place
 """
 
+# In one pass: the whole (`place` is null) and its course.
+COURSE = """
+select place, count(*) as count, avg(value) as mean,
+       percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles
+from (select value, width_bucket(at, cast(:starts as timestamptz[])) as place
+      from rows where counted offset 0) told
+group by rollup (place)
+"""
+BEFORE = """
+select count(*) as count, percentile_cont(0.5) within group (order by value) as median_seconds
+from rows where counted
+"""
+
 SPREAD = """
 count(*) as count, avg(value) as mean,
 percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles
@@ -102,17 +115,25 @@ class Spread(Seconds):
     count: int | None
 
 
-class Durations(Spread):
+class Headline(Spread):
     """Durations of a group in a window, beside as many days before.
 
+    `reason`: why there is no value, None where there is one.
+    """
+
+    previous: MaybeMedian
+    reason: str | None
+
+
+class Durations(Headline):
+    """Durations of a group with those of its cohorts.
+
     `by_cohort`: people, agent and bots, whichever the scope counts. `bots_left_out`: how many rows
-    of bots do not count. `reason`: why there is no value, None where there is one.
+    of bots do not count.
     """
 
     by_cohort: dict[str, MaybeMedian]
     bots_left_out: int | None
-    previous: MaybeMedian
-    reason: str | None
 
 
 class SpreadBucket(TypedDict):
@@ -193,6 +214,38 @@ async def durations(
     return shown
 
 
+async def headline_and_course(
+    db: AsyncConnection, metric: Metric, scope: Scope, window: Window, sight: Sight, bucket: Bucket
+) -> tuple[Headline, list[SpreadBucket]]:
+    """What a screen shows of a group: its durations as `durations` and `duration_series` tell them.
+
+    Asked for together, and without cohorts, they read the rows of the window once.
+    """
+    days, earlier = window.buckets(bucket), window.previous
+    now = metric.rows(scope, window.start, window.end)
+    past = metric.rows(scope, earlier.start, window.start)
+    both = metric.rows(scope, earlier.start, window.end)
+    active = await enough_people(db, sight, both, (True, False), "at >= :start", window.start)
+    answer = await ask(db, now, COURSE, starts=[window.midnight(day) for day in days])
+    told = {row["place"]: row for row in answer.mappings()}
+    before = (await ask(db, past, BEFORE)).mappings().one()
+    few, whole = too_few(active, True), told[None]
+    previous = MaybeMedian(median_seconds=before["median_seconds"], count=before["count"])
+    shown = withheld(
+        Headline(
+            **percentiles(whole),
+            previous=previous,
+            reason=None if whole["count"] else metric.no_data(scope, window),
+        ),
+        few,
+    )
+    shown["previous"] = withheld(previous, too_few(active, False))
+    return shown, [
+        withheld(bucket_of(day.isoformat(), told.get(place)), few)
+        for place, day in enumerate(days, 1)
+    ]
+
+
 def median_of(told: RowMapping, cohort: str, few: str | None) -> MaybeMedian:
     """The median of one cohort; what withholds a group's withholds that of its people alone."""
     found = MaybeMedian(median_seconds=told[f"{cohort}_median"], count=told[f"{cohort}_count"])
@@ -216,7 +269,7 @@ async def duration_series(
 
 def bucket_of(start_date: str, row: RowMapping | None) -> SpreadBucket:
     """One bucket; None is an empty one."""
-    p50, p75, p90 = row["percentiles"] if row else (None, None, None)
+    p50, p75, p90, *_ = row["percentiles"] if row else (None, None, None)
     return SpreadBucket(
         start_date=start_date,
         p50_seconds=p50,

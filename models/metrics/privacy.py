@@ -52,12 +52,17 @@ group by key
 # The first rows of each half of a time mostly name enough people: then the others are not read.
 SAMPLE = 2000
 SAMPLED = """
-select key, count(distinct coalesce(who.person, told.account)) as active, count(*) as seen
-from ((select {key} as key, account from rows where cohort = 'people' and account is not null
-         and at >= coalesce(cast(:start as timestamptz), '-infinity') limit :sample)
-      union all
-      (select {key} as key, account from rows where cohort = 'people' and account is not null
-         and at < coalesce(cast(:start as timestamptz), '-infinity') limit :sample)) told
+select key, count(distinct coalesce(who.person, told.account)) as active,
+       cast(sum(told.seen) as bigint) as seen
+from (select key, account, count(*) as seen
+      from ((select {key} as key, account from rows
+              where cohort = 'people' and account is not null
+                and at >= coalesce(cast(:start as timestamptz), '-infinity') limit :sample)
+            union all
+            (select {key} as key, account from rows
+              where cohort = 'people' and account is not null
+                and at < coalesce(cast(:start as timestamptz), '-infinity') limit :sample)) first
+      group by key, account) told
 left join unnest(cast(:joined_accounts as text[]), cast(:joined_persons as text[]))
      as who(account, person) on who.account = told.account
 group by key

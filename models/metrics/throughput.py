@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - SQL is put together of constants only
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -54,6 +55,13 @@ from rows group by 1, 2, 3, 4
 SERIES = f"""
 select width_bucket(at, cast(:starts as timestamptz[])) as place, {COUNTS}
 from rows group by place
+"""
+# In one pass: each bucket by cohort and kind; what came before is in none.
+COURSE = """
+select at >= :start as recent, cohort, counted, kind,
+       case when at >= :start then width_bucket(at, cast(:starts as timestamptz[])) end as place,
+       count(*) as count
+from rows group by recent, cohort, counted, kind, place
 """
 BY_REPOSITORY = f"""
 select repository_id as key, {COUNTS} from rows where counted and repository_id is not null
@@ -136,6 +144,39 @@ async def throughput(
     rows = done(scope, sight, window.previous.start, window.end)
     active = await enough_people(db, sight, rows, (True, False), "at >= :start", window.start)
     told = (await ask(db, rows, TOTAL, start=window.start)).mappings().all()
+    return summary(told, scope, window, now, active)
+
+
+async def throughput_and_course(
+    db: AsyncConnection, scope: Scope, window: Window, sight: Sight, now: datetime, bucket: Bucket
+) -> tuple[Throughput, list[ThroughputBucket]]:
+    """What a screen shows of a group, as `throughput` and `throughput_series` tell it.
+
+    Asked for together they read the rows once.
+    """
+    rows, days = done(scope, sight, window.previous.start, window.end), window.buckets(bucket)
+    active = await enough_people(db, sight, rows, (True, False), "at >= :start", window.start)
+    starts = [window.midnight(day) for day in days]
+    told = (await ask(db, rows, COURSE, start=window.start, starts=starts)).mappings().all()
+    places: dict[int, list[RowMapping]] = {}
+    for row in told:
+        if row["recent"] and row["counted"]:
+            places.setdefault(row["place"], []).append(row)
+    few = too_few(active, True)
+    return summary(told, scope, window, now, active), [
+        withheld(ThroughputBucket(start_date=day.isoformat(), **summed(places.get(place, ()))), few)
+        for place, day in enumerate(days, 1)
+    ]
+
+
+def summary(
+    told: Sequence[RowMapping],
+    scope: Scope,
+    window: Window,
+    now: datetime,
+    active: Mapping[Any, int],
+) -> Throughput:
+    """What an answer's counts come to, as far as they may be shown."""
     recent = [row for row in told if row["recent"]]
     counts = summed(row for row in recent if row["counted"])
     weeks = window.elapsed_days(now) / 7

@@ -10,7 +10,7 @@ from bot.web.pages.filters import Filters
 from bot.web.svg import Caption
 from models.metrics.core import DAY, HOUR, Bin, Bucket
 from models.metrics.deployments import DeploymentFrequency, FrequencyBucket, RepositoryFrequency
-from models.metrics.development import Durations, SpreadBucket, ThroughputBucket
+from models.metrics.development import Headline, SpreadBucket, ThroughputBucket
 from models.metrics.durations import DurationBucket, RepositoryDurations
 from models.metrics.failures import FailureBucket, RepositoryFailures
 from models.metrics.lead_time import ChangeLeadTime, LeadTimeBucket, RepositoryLeadTime
@@ -128,13 +128,13 @@ def spreads_of(
     ]
 
 
-def typical(told: ChangeLeadTime | RecoveryTime | Durations) -> str:
+def typical(told: ChangeLeadTime | RecoveryTime | Headline) -> str:
     """Say how long something takes, typically and slowly."""
     median, slow = words.duration(told["p50_seconds"]), words.duration(told["p90_seconds"])
     return f"Median {median}, 90th percentile {slow}"
 
 
-def marks_of(told: ChangeLeadTime | RecoveryTime | Durations) -> list[Mark]:
+def marks_of(told: ChangeLeadTime | RecoveryTime | Headline) -> list[Mark]:
     """Return where the median and the 90th percentile stand in a histogram."""
     known = (("p50", told["p50_seconds"]), ("p90", told["p90_seconds"]))
     return [Mark(at, f"{name} {words.duration(at)}") for name, at in known if at is not None]

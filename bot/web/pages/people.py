@@ -84,9 +84,8 @@ def card_of(
     scope, window, metric = filters.scope, filters.window, seen(key, sight)
 
     async def asked(db: AsyncConnection) -> Card:
-        told = await ask.durations(db, metric, scope, window, sight)
-        weeks = await ask.duration_series(db, metric, scope, window, sight, Bucket.WEEK)
-        return duration_card(key, *TITLES[key], told, weeks)
+        shown = await ask.headline_and_course(db, metric, scope, window, sight, Bucket.WEEK)
+        return duration_card(key, *TITLES[key], *shown)
 
     return asked
 
@@ -96,10 +95,9 @@ async def done_and_open(
 ) -> tuple[Card, Ageing]:
     """Ask for what the group got done, with its course, and for what waits."""
     scope, window = filters.scope, filters.window
-    done = await ask.throughput(db, scope, window, sight, now)
-    weeks = await ask.throughput_series(db, scope, window, sight, Bucket.WEEK)
+    done = await ask.throughput_and_course(db, scope, window, sight, now, Bucket.WEEK)
     ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
-    return throughput_card(done, weeks), ageing
+    return throughput_card(*done), ageing
 
 
 @require("viewer")

@@ -67,85 +67,110 @@ async def measured(
     pool: AsyncEngine, filters: Filters, sight: Sight, now: datetime
 ) -> dict[str, Any]:
     """Ask for every number of the screen, and draw it."""
-    reviews, merges, rest = await gather(
+    reviews, merges, stages, rest = await gather(
         alone(pool, lambda db: review_parts(db, filters, sight)),
         alone(pool, lambda db: merge_parts(db, filters, sight)),
+        alone(pool, lambda db: ask.review_stages(db, filters.scope, filters.window, sight)),
         alone(pool, lambda db: done_parts(db, filters, sight, now)),
     )
-    told = reviews | merges | rest
+    told: dict[str, Any] = reviews | merges | rest
     done, series = told["throughput"], told["series"]
     return told | {
         "cards": [
             *(told[f"{key}_card"] for key in DURATIONS),
             view.throughput_card(done, series),
         ],
-        "stages_chart": view.stages_chart(told["stages"]),
+        "stages": stages,
+        "stages_chart": view.stages_chart(stages),
         "throughput_chart": view.throughput_chart(done, series, filters),
         "bucket_links": bucket_links(series, filters),
         "every": EVERY[filters.bucket],
         "shown_bucket": filters.bucket,
-        **{
-            f"by_{name}": view.groups(
-                *(told[part][group] for part in ("done_by", "reviews_by", "merges_by"))
-            )
-            for group, name in GROUPED.items()
-        },
     }
 
 
 async def review_parts(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
-    """Ask for PR review time, its course, how it spreads, and the parts of groups."""
-    scope, window, metric = filters.scope, filters.window, seen("pr-review-time", sight)
+    """Ask for PR review time, its course, and how it spreads."""
     shown = await duration(db, filters, sight, "pr-review-time")
-    bins = await ask.duration_bins(db, metric, scope, window, sight)
-    return shown | {
-        "histogram": view.histogram_chart(shown["pr_review_time"], bins),
-        "reviews_by": {
-            group: await ask.durations_by(db, metric, scope, window, sight, group)
-            for group in GROUPED
-        },
-    }
+    metric = seen("pr-review-time", sight)
+    bins = await ask.duration_bins(db, metric, filters.scope, filters.window, sight)
+    return shown | {"histogram": view.histogram_chart(shown["pr_review_time"], bins)}
 
 
 async def merge_parts(db: AsyncConnection, filters: Filters, sight: Sight) -> dict[str, Any]:
-    """Ask for PR merge time, its course, its stages, and the parts of groups."""
-    scope, window, metric = filters.scope, filters.window, seen("pr-merge-time", sight)
-    shown = await duration(db, filters, sight, "pr-merge-time")
-    return shown | {
-        "stages": await ask.review_stages(db, scope, window, sight),
-        "merges_by": {
-            group: await ask.durations_by(db, metric, scope, window, sight, group)
-            for group in GROUPED
-        },
-    }
+    """Ask for PR merge time, for cycle time, and for their courses."""
+    merges = await duration(db, filters, sight, "pr-merge-time")
+    return merges | await duration(db, filters, sight, "cycle-time")
 
 
 async def done_parts(
     db: AsyncConnection, filters: Filters, sight: Sight, now: datetime
 ) -> dict[str, Any]:
-    """Ask for cycle time, for what was done, and for what waits."""
+    """Ask for what was done, and for what waits."""
     scope, window = filters.scope, filters.window
-    shown = await duration(db, filters, sight, "cycle-time")
-    return shown | {
-        "throughput": await ask.throughput(db, scope, window, sight, now),
-        "series": await ask.throughput_series(db, scope, window, sight, filters.bucket),
-        "done_by": {
-            group: await ask.throughput_by(db, scope, window, sight, group) for group in GROUPED
-        },
-        "ageing": await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS),
-    }
+    done, series = await ask.throughput_and_course(db, scope, window, sight, now, filters.bucket)
+    ageing = await ask.open_pull_requests(db, scope, sight, now, OPEN_ROWS)
+    return {"throughput": done, "series": series, "ageing": ageing}
 
 
 async def duration(db: AsyncConnection, filters: Filters, sight: Sight, key: str) -> dict[str, Any]:
     """Ask for one of the durations and its course, and draw it."""
     scope, window, metric = filters.scope, filters.window, seen(key, sight)
     (title, noun), name = TITLES[key], key.replace("-", "_")
-    told = await ask.durations(db, metric, scope, window, sight)
-    series = await ask.duration_series(db, metric, scope, window, sight, filters.bucket)
+    told, series = await ask.headline_and_course(db, metric, scope, window, sight, filters.bucket)
     return {
         name: told,
         f"{key}_card": view.duration_card(key, title, noun, told, series),
         f"{name}_chart": view.course_chart(f"{key}-chart", title, told, series, filters),
+    }
+
+
+@require("viewer")
+async def groups(request: Request) -> Response:
+    """`GET /pull-requests/groups`: what repositories and teams got done, and how long it took.
+
+    The screen fetches it for itself when the rest is there; without script it is one of its own.
+    """
+    async with engine(request).connect() as db:
+        known, filters, sight = await chosen_and_sight(db, request, utc_now())
+    pool = engine(request)
+    done, reviewed, merged = await gather(
+        alone(pool, lambda db: done_by(db, filters, sight)),
+        alone(pool, lambda db: durations_by(db, filters, sight, "pr-review-time")),
+        alone(pool, lambda db: durations_by(db, filters, sight, "pr-merge-time")),
+    )
+    rows = {
+        name: view.groups(done[group], reviewed[group], merged[group])
+        for group, name in GROUPED.items()
+    }
+    return page(
+        request,
+        "pull_request_groups.html",
+        blocks=("groups",),
+        by_repository=rows["repository"],
+        by_team=rows["team"],
+        **bar(filters, known, request.query_params),
+    )
+
+
+async def done_by(
+    db: AsyncConnection, filters: Filters, sight: Sight
+) -> dict[str, list[ask.ThroughputOf]]:
+    """Ask for what repositories and teams got done."""
+    return {
+        group: await ask.throughput_by(db, filters.scope, filters.window, sight, group)
+        for group in GROUPED
+    }
+
+
+async def durations_by(
+    db: AsyncConnection, filters: Filters, sight: Sight, key: str
+) -> dict[str, list[ask.SpreadOf]]:
+    """Ask for one of the durations of repositories and teams."""
+    metric = seen(key, sight)
+    return {
+        group: await ask.durations_by(db, metric, filters.scope, filters.window, sight, group)
+        for group in GROUPED
     }
 
 
@@ -220,6 +245,7 @@ def routes() -> list[Route]:
     """Return the screen's routes."""
     return [
         Route("/pull-requests", pull_requests, name="pull_requests"),
+        Route("/pull-requests/groups", groups),
         Route("/pull-requests/explain/{metric}", explain),
         Route("/pull-requests/{metric}.csv", download),
     ]

@@ -20,7 +20,7 @@ from bot.web.svg import Caption
 from bot.web.whiskers import Whisker, whiskers
 from models.metrics.core import Bin
 from models.metrics.development import (
-    Durations,
+    Headline,
     ReviewStages,
     SpreadBucket,
     SpreadOf,
@@ -48,7 +48,7 @@ class GroupRow:
 
 
 def duration_card(
-    key: str, title: str, noun: str, told: Durations, weeks: Sequence[SpreadBucket]
+    key: str, title: str, noun: str, told: Headline, weeks: Sequence[SpreadBucket]
 ) -> Card:
     """A median duration, of which less is better."""
     value, unit = words.measured(told["median_seconds"])
@@ -116,14 +116,14 @@ def stages_chart(told: ReviewStages) -> Chart:
 
 
 def course_chart(
-    key: str, title: str, told: Durations, series: Sequence[SpreadBucket], filters: Filters
+    key: str, title: str, told: Headline, series: Sequence[SpreadBucket], filters: Filters
 ) -> Chart:
     """A duration over time: the median, and the band up to the 90th percentile."""
     caption = Caption(key, title, f"{typical(told)}, {EVERY[filters.bucket]}.")
     return charts.band(caption, spreads_of(series, filters))
 
 
-def histogram_chart(told: Durations, bins: Sequence[Bin]) -> Chart:
+def histogram_chart(told: Headline, bins: Sequence[Bin]) -> Chart:
     """How long pull requests waited for their first review."""
     said = f"{words.count(told['count'] or 0, 'pull request')} by how long they waited."
     caption = Caption("waits", "Spread of review times", said)

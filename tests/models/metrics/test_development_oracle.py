@@ -18,10 +18,12 @@ from models.metrics.development import (
     duration_series,
     durations,
     durations_by,
+    headline_and_course,
     metric_seen_by,
     review_stages,
     sight_of,
     throughput,
+    throughput_and_course,
     throughput_by,
     throughput_series,
 )
@@ -209,6 +211,12 @@ async def test_review_time_is_what_plain_python_says(
              pytest.approx(percentile(by_day.get(day, []), 0.5)) if shown else None)
             for day in wanted
         ]  # fmt: skip
+        headline, course = await headline_and_course(
+            db, metric, scope, window, sight, Bucket(bucket)
+        )
+        assert course == series
+        for name, value in headline.items():
+            assert value == pytest.approx(told[name]), name  # type: ignore[literal-required]
     by_repository = await durations_by(db, metric, scope, window, sight, "repo")
     assert [(part["id"], part["count"]) for part in by_repository] == [
         (name, len(part) if active(of) else None)
@@ -262,6 +270,11 @@ async def test_merges_stages_and_throughput_are_what_plain_python_says(
     assert [one["pull_requests"] for one in series] == [
         per_day[day] if shown else None for day in days(window)
     ]
+    for bucket in Bucket:
+        assert await throughput_and_course(db, scope, window, sight, now, bucket) == (
+            done,
+            await throughput_series(db, scope, window, sight, bucket),
+        )
     parts = await throughput_by(db, scope, window, sight, "team")
     assert [(part["id"], part["pull_requests"]) for part in parts] == [
         (name, sum(row["cohort"] in scope.cohorts for row in of) if active(of) else None)

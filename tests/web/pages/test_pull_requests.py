@@ -120,6 +120,23 @@ async def test_nobody_sees_the_page_of_somebody_else(screens: World, who: str) -
         assert "shown to themselves alone" in page
 
 
+async def test_the_parts_of_repositories_and_teams_follow_the_rest_of_the_screen(
+    screens: World,
+) -> None:
+    shown = await read(screens, "viewer", "/pull-requests?period=7")
+    assert 'hx-get="/pull-requests/groups?period=7"' in shown
+    assert 'href="/pull-requests/groups?period=7' in shown
+    assert "By repository, in full" not in shown
+    whole = await read(screens, "viewer", "/pull-requests/groups?period=7")
+    assert "By repository, in full" in whole
+    browser = await screens.signed_in("viewer")
+    answer = await browser.get("/pull-requests/groups?period=7", headers={"hx-request": "true"})
+    assert answer.text.lstrip().startswith('<div id="groups"')
+    row = answer.text.partition("<tbody>")[2].partition("</tr>")[0]
+    assert "<td>6</td>" in row
+    assert "3.5 h" in row
+
+
 async def test_a_team_sees_its_own_where_the_organisation_chose_so(screens: World) -> None:
     ours = {"organization_id": "github:1"}
     team = {"id": "t", "source": "hand", "name": "Shop", "slug": "shop", **ours}
