@@ -12,7 +12,10 @@ from bot.sample.world import PullRequest, Repository, Steps, World
 
 @dataclass(frozen=True)
 class Workflow:
-    """A file under `.github/workflows`; minutes and failures, early and late in the story."""
+    """A file under `.github/workflows`; minutes and failures, early and late in the story.
+
+    `steps`: those of its job, of which each but the first can fail.
+    """
 
     name: str
     file: str
@@ -20,6 +23,7 @@ class Workflow:
     runner: str
     minutes: tuple[float, float]
     failures: tuple[float, float]
+    steps: tuple[str, ...] = ("Run actions/checkout@v4", "Lint", "Run the tests")
 
     @property
     def path(self) -> str:
@@ -27,9 +31,37 @@ class Workflow:
         return f".github/workflows/{self.file}"
 
 
-IOS = Workflow("iOS", "ios.yml", "build-and-test", "macos-14", (24, 15), (0.17, 0.08))
-ANDROID = Workflow("Android", "android.yml", "assemble", "ubuntu-latest", (16, 10), (0.12, 0.06))
-DEPLOY = Workflow("Deploy", "deploy.yml", "deploy", "ubuntu-latest", (6, 4), (0, 0))
+IOS = Workflow(
+    "iOS",
+    "ios.yml",
+    "build-and-test",
+    "macos-14",
+    (24, 15),
+    (0.17, 0.08),
+    (
+        *("Run actions/checkout@v4", "Install pods", "Build with Xcode 16.2", "Run unit tests"),
+        *("Run UI tests (shard 1 of 2)", "Run UI tests (shard 2 of 2)", "Sign the app"),
+    ),
+)
+ANDROID = Workflow(
+    "Play Store",
+    "play-store.yml",
+    "assemble",
+    "ubuntu-latest",
+    (16, 10),
+    (0.12, 0.06),
+    ("Run actions/checkout@v4", "Lint", "Run unit tests", "Assemble the release"),
+)
+DEPLOY = Workflow(
+    "Deploy",
+    "deploy.yml",
+    "deploy",
+    "ubuntu-latest",
+    (6, 4),
+    (0, 0),
+    ("Run actions/checkout@v4", "Deploy"),
+)
+FAILED = ("failure", "timed_out")
 
 
 @dataclass(eq=False)
@@ -114,7 +146,7 @@ def _attempt(
     length = world.about(*run.workflow.minutes, spread=0.18)
     yield world.minutes(length, length)
     run.status, run.conclusion = "completed", _conclusion(world, run, again=again)
-    if mobile or world.chance(0.3):
+    if mobile or world.chance(0.3) or run.conclusion in FAILED:
         _tell_job(world, repo, run, _job(repo, run, job_id, queued_at, began_at, world.now))
     if world.chance(0.04):
         _tell_checks(world, repo, run, job_id, began_at)
@@ -212,14 +244,6 @@ def _job(
     done_at: datetime | None = None,
 ) -> dict[str, Any]:
     page = f"https://github.com/{repo.full_name}/actions/runs/{run.id}/job/{job_id}"
-    step = {
-        "name": run.workflow.job,
-        "status": run.status,
-        "conclusion": run.conclusion,
-        "number": 2,
-        "started_at": payloads.iso(began_at),
-        "completed_at": payloads.iso(done_at),
-    }
     return {
         "id": job_id,
         "run_id": run.id,
@@ -235,13 +259,37 @@ def _job(
         "started_at": payloads.iso(began_at),
         "completed_at": payloads.iso(done_at),
         "name": run.workflow.job,
-        "steps": [step],
+        "steps": _steps(run, job_id, began_at, done_at),
         "labels": [run.workflow.runner],
         "runner_id": 5,
         "runner_name": "GitHub Actions 5",
         "runner_group_id": 2,
         "runner_group_name": "GitHub Actions",
     }
+
+
+def _steps(
+    run: Run, job_id: int, began_at: datetime, done_at: datetime | None
+) -> list[dict[str, Any]]:
+    """The steps of a job: what fails does so at one of them, and what comes after is skipped."""
+    names, ends = run.workflow.steps, run.conclusion if done_at else None
+    place = 1 + zlib.crc32(str(job_id).encode()) % (len(names) - 1)
+    bad = ends not in (None, "success")
+    return [
+        {
+            "name": name,
+            "status": run.status,
+            "conclusion": ends if not bad or number == place else _around(number, place),
+            "number": number + 1,
+            "started_at": payloads.iso(began_at),
+            "completed_at": payloads.iso(done_at),
+        }
+        for number, name in enumerate(names)
+    ]
+
+
+def _around(number: int, place: int) -> str:
+    return "success" if number < place else "skipped"
 
 
 def _tell_job(world: World, repo: Repository, run: Run, job: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ Only what Veelocity asks of it, under `/` as on github.com and under `/api/v3` a
 Enterprise Server. Any token will do: nothing here is secret, and nothing can be changed.
 """
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,8 +21,9 @@ from bot.sample import hook_log
 from bot.sample.graph import Commit, Graph, between, merge_base
 from bot.sample.payloads import OWNER, iso
 from bot.sample.people import GITHUB, Person, user
-from bot.sample.repositories import APP_ID
+from bot.sample.repositories import APP_ID, PLANS
 from bot.sample.story import SampleRepository, Story
+from bot.sample.workflow_files import FILES, SAID
 
 T = TypeVar("T")
 COMPARE_PAGE = 250
@@ -55,6 +58,8 @@ def _routes() -> list[Route]:
         ("/git/ref/heads/main", _main),
         ("/pulls/{number:int}/commits", _pull_commits),
         ("/commits/{sha}/pulls", _commit_pulls),
+        ("/contents/.github/workflows/{file}", _workflow_file),
+        ("/check-runs/{job:int}/annotations", _annotations),
     )
     return [
         Route("/app", _app),
@@ -220,6 +225,39 @@ async def _commit_pulls(request: Request) -> Response:
     if sha not in _known(request).story.graph[repo.full_name]:
         return await _missing(request)
     return _json([_pull(repo, number) for number in repo.pulls_of(sha)])
+
+
+async def _workflow_file(request: Request) -> Response:
+    """A workflow's file, which no commit of the story changes."""
+    repo = _found(request)
+    if not isinstance(repo, SampleRepository):
+        return repo or await _missing(request)
+    plan = next(plan for plan in PLANS if plan.id == repo.id)
+    file = request.path_params["file"]
+    content = FILES[plan.name].get(file, "").encode()
+    if not content:
+        return await _missing(request)
+    sha = hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+    body = {
+        "type": "file",
+        "name": file,
+        "path": f".github/workflows/{file}",
+        "sha": sha,
+        "size": len(content),
+        "encoding": "base64",
+        "content": b64encode(content).decode(),
+    }
+    return _json(body, 200, {"etag": f'W/"{sha}"'})
+
+
+async def _annotations(request: Request) -> Response:
+    """What a failed job says of where it failed."""
+    repo = _found(request)
+    if not isinstance(repo, SampleRepository):
+        return repo or await _missing(request)
+    path, line, said = SAID[request.path_params["job"] % len(SAID)]
+    place = {"path": path, "start_line": line, "end_line": line}
+    return _json([{**place, "annotation_level": "failure", "message": said}])
 
 
 def _pull(repo: SampleRepository, number: int) -> dict[str, Any]:

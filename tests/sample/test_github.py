@@ -1,5 +1,6 @@
 """The stand-in answers as the commit graph says, and in GitHub's manner."""
 
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 from bot.sample.github import github
 from bot.sample.repositories import INSTALLATION_ID
 from bot.sample.story import Story
+from handlers.builds import platform_of_file
 from tests.sample.test_record import ancestors
 
 
@@ -147,3 +149,14 @@ async def test_pull_requests_of_a_commit(told: Story, api: httpx.AsyncClient) ->
     direct = next(c for c in told.record.changes if c.number is None)
     name = next(r.full_name for r in told.repositories if r.id == direct.repository_id)
     assert (await api.get(f"/repos/{name}/commits/{direct.sha}/pulls")).json() == []
+
+
+async def test_workflow_files_and_annotations_are_served(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/repos/acme/mobile/contents/.github/workflows/play-store.yml")
+    content = b64decode(answer.json()["content"]).decode()
+    assert platform_of_file(content) == ("android", "gradlew")
+    assert answer.json()["sha"] in answer.headers["etag"]
+    none = await api.get("/repos/acme/web/contents/.github/workflows/ios.yml")
+    assert none.status_code == 404
+    (said,) = (await api.get("/repos/acme/mobile/check-runs/7/annotations")).json()
+    assert (said["annotation_level"], bool(said["message"])) == ("failure", True)

@@ -198,7 +198,7 @@ def test_mobile_builds_fail_sometimes_and_are_run_again(told: Story) -> None:
     builds = [
         r
         for r in runs
-        if r["path"] in {".github/workflows/ios.yml", ".github/workflows/android.yml"}
+        if r["path"] in {".github/workflows/ios.yml", ".github/workflows/play-store.yml"}
     ]
     ends = Counter(r["conclusion"] for r in builds)
     assert ends["success"] > 300
@@ -229,3 +229,15 @@ def test_a_story_that_is_told_on_begins_as_the_one_that_is_not(told: Story) -> N
     assert told.missed == ()
     ends = told.until + timedelta(days=2)
     assert all(told.until < delivery.at <= ends for delivery in longer.missed)
+
+
+def test_builds_that_fail_say_at_which_step(told: Story) -> None:
+    jobs = [p["workflow_job"] for p in payloads(told, "workflow_job", "completed")]
+    failed = [job for job in jobs if job["conclusion"] == "failure"]
+    steps = [[s["name"] for s in job["steps"] if s["conclusion"] == "failure"] for job in failed]
+    assert all(len(names) == 1 for names in steps)
+    assert len({names[0] for names in steps}) > 6
+    runs = [p["workflow_run"] for p in payloads(told, "workflow_run", "completed")]
+    explained = {(job["run_id"], job["run_attempt"]) for job in failed}
+    told_failed = {(r["id"], r["run_attempt"]) for r in runs if r["conclusion"] == "failure"}
+    assert told_failed <= explained
