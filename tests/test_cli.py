@@ -22,6 +22,7 @@ RECORDED = Path(__file__).parent / "payloads" / "github.ndjson"
 COMMANDS = {
     "demo", "dev", "web", "worker", "migrate", "create-user", "deliveries", "replay", "metrics",
     "next", "queue", "develop", "develop-next", "runs", "stop", "doctor", "export", "backfill",
+    "sync",
 }  # fmt: skip
 KEYS = {
     "id", "source", "delivery_id", "event", "action", "organization", "status", "received_at",

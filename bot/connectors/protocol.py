@@ -17,7 +17,7 @@ EVERYTHING = "all"
 ABSENT, CONNECTED, LACKING, RUNNING, FAILED = STATES = (
     "absent", "connected", "lacking", "running", "failed",
 )  # fmt: skip
-"""How a source stands: not connected; well; something is missing; being read; not read at last."""
+"""How a source stands: not connected; well; something lacks; being read; not read at last."""
 
 
 class Wait(Exception):  # noqa: N818 - it is a wish, not a bug

@@ -30,6 +30,7 @@ PAGES = (
     "/pull-requests/explain/pr-merge-time?period=90",
     "/people?period=90",
     "/settings",
+    "/settings/sync",
     "/settings/badges?metric=change_lead_time",
     "/deliveries",
     "/deliveries/1",

@@ -15,7 +15,7 @@ STATES = {
     CONNECTED: Said("connected", "settled", "settled"),
     LACKING: Said("connected, something is missing", "parked", "asking"),
     RUNNING: Said("being read", "working", "asking"),
-    FAILED: Said("not read at last", "failed", "failed"),
+    FAILED: Said("the last reading failed", "failed", "failed"),
 }
 LOGGED = {
     "running": Said("running", "working", "asking"),

@@ -75,7 +75,7 @@ async def test_it_shows_sources_what_was_missed_and_what_was_read(screens: World
     assert answer.status_code == 200
     shown = words(answer.text)
     assert "GitHub acme" in shown
-    assert "not read at last" in shown
+    assert "the last reading failed" in shown
     assert "prs : 7 things" in shown
     assert "GitHub <refused> it." in shown
     assert "1 thing was missed on" in shown
@@ -83,6 +83,10 @@ async def test_it_shows_sources_what_was_missed_and_what_was_read(screens: World
     assert "review" not in shown
     assert "of-another" not in shown
     assert "Linear not connected" in shown
+    part = await browser.get("/settings/sync", headers={"hx-request": "true"})
+    assert part.status_code == 200
+    assert part.text.strip().startswith('<div id="state"')
+    assert words(part.text) in shown
 
 
 async def test_a_source_is_read_now(screens: World) -> None:
