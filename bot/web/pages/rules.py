@@ -28,9 +28,9 @@ from models.rules import counted, ruled
 
 MOST_LISTED = 200
 SOURCES = {
-    "auto": "the best source that is heard of",
-    "deployments": "GitHub’s deployments and their statuses",
-    "workflow": "runs of workflows that deploy",
+    "auto": "the best source heard of",
+    "deployments": "GitHub’s deployments",
+    "workflow": "workflow runs that deploy",
     "release": "published releases",
     "merge": "merges to the default branch",
     "api": "reports over the API",
