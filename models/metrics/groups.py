@@ -55,16 +55,17 @@ select width_bucket(at, cast(:starts as timestamptz[])) as place, count(*) as co
 from rows where counted group by place
 """
 
-# In one pass: the whole (`place` is null) and its course.
+# In one pass: the whole (`place` is null), counted as `DURATIONS` does, and its course as `SERIES`.
 COURSE = """
-select place, count(*) as count, avg(value) as mean,
+select place, case when grouping(place) = 1 then count(value) else count(*) end as count,
+       avg(value) as mean,
        percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by value) as percentiles
 from (select value, width_bucket(at, cast(:starts as timestamptz[])) as place
       from rows where counted offset 0) told
 group by rollup (place)
 """
 BEFORE = """
-select count(*) as count, percentile_cont(0.5) within group (order by value) as median_seconds
+select count(value) as count, percentile_cont(0.5) within group (order by value) as median_seconds
 from rows where counted
 """
 

@@ -7,11 +7,13 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models import LinearTicket, Review
-from models.metrics.core import Scope, Window
+from models.metrics.core import Bucket, Scope, Window
 from models.metrics.development import (
     development_explanation,
+    duration_series,
     durations,
     durations_by,
+    headline_and_course,
     metric_seen_by,
     open_pull_requests,
     sight_of,
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.store
 ACME = Scope("acme")
 SEPTEMBER = Window(at("09-01 00:00").date(), at("09-30 00:00").date())
 FIVE = ("ada", "ben", "cleo", "dan", "eve")
+TIMES = ("08-20 12:00", "09-03 12:00")
 
 
 async def explained(db: AsyncConnection, name: str) -> dict[str, int]:
@@ -72,6 +75,28 @@ async def test_review_time_leaves_out_what_was_not_reviewed_and_says_why(
         "a draft: it does not ask for a review yet": 1,
         "it waits for its first review": 1,
     }
+
+
+async def test_what_a_screen_asks_for_at_once_counts_as_each_question_alone(
+    db: AsyncConnection,
+) -> None:
+    await found(db)
+    rows = [merged(2, opened, author_login=login) for opened in TIMES for login in FIVE]
+    unready = {
+        "ready_at": None,
+        "first_review_at": at("09-04 13:00"),
+        "answered_at": at("09-04 13:00"),
+    }
+    rows.append(pull_request("09-04 12:00", draft=True, **unready))
+    await keep_pull_requests(db, rows)
+    sight = await sight_of(db, "acme")
+    parts = (db, metric_seen_by("pr_review_time", sight), ACME, SEPTEMBER, sight)
+    shown, course = await headline_and_course(*parts, Bucket.WEEK)
+    alone = await durations(*parts)
+    assert shown == {name: alone[name] for name in shown}  # type: ignore[literal-required]
+    assert (shown["count"], shown["previous"]["count"]) == (5, 5)
+    assert course == await duration_series(*parts, Bucket.WEEK)
+    assert sum(one["count"] or 0 for one in course) == 6
 
 
 async def test_cycle_time_is_of_the_last_merge_and_of_each_issue_once(db: AsyncConnection) -> None:
