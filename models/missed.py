@@ -19,6 +19,8 @@ UNTOLD = frozenset({"repositories", "contributors", "identities", "connection_re
 """Tables that many payloads mention in passing: what they say late is no news that was missed."""
 
 CLOCKS = ("changed_at", "rank", "digest")
+TIMES = ("created_at", "completed_at")
+"""When a thing happened that its source does not date otherwise: it never changes, or only once."""
 
 NOTE = text("""
     insert into missed_news
@@ -47,13 +49,21 @@ def unheard(table: type[Fact]) -> TextClause:
     own = str(table.__tablename__)
     said = ", ".join(f"told.{name}" for name in columns(table) if name not in CLOCKS)
     known = ", ".join(f"known.{name}" for name in columns(table) if name not in CLOCKS)
+    dated = ", ".join(f"told.{name}" for name in TIMES if name in columns(table))
+    at = f"greatest(told.changed_at, {dated})" if dated else "told.changed_at"
     return text(
-        f"select told.id, told.changed_at "  # noqa: S608 - names come from our own tables
+        f"select told.id, {at} as changed_at "  # noqa: S608 - names come from our own tables
         f"from json_populate_recordset(null::{own}, cast(:rows as json)) told "
         f"left join {own} known on known.id = told.id "
-        f"where told.changed_at >= :since and told.changed_at < :until and (known.id is null "
+        f"where {at} >= :since and {at} < :until and (known.id is null "
         f"or known.changed_at < told.changed_at and ({said}) is distinct from ({known}))"
     )
+
+
+def happened_at(row: Fact) -> datetime:
+    """Return when something was news, by its clock or the time it names itself."""
+    named: list[datetime | None] = [getattr(row, name, None) for name in TIMES]
+    return max([row.changed_at, *(at for at in named if at)])
 
 
 async def note_missed(

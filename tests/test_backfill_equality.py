@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bot.sample.graph import Commit
 from bot.sample.repositories import INSTALLATION_ID, ORGANIZATION
 from bot.sample.story import Story, story
 from bot.sample.world import Delivery
 from bot.settings import Settings
+from handlers.events import Job
+from models.queue import queue
 from tests.fakes.github import FakeCommit
 from tests.fakes.github_history import FakePast, fake_past
 from tests.fakes.github_told import settings_for
@@ -78,6 +81,14 @@ METRICS = (
     "time_to_restore",
     "rework_rate",
 )
+
+LOST = ("pull_request", "pull_request_review", "deployment_status")
+LOST_DELIVERIES = 40
+LATER = ("connection_repositories", "missed_news")
+READ = """
+    insert into sync_logs (organization_id, source, name, repository_id, state, items, started_at)
+    values (:home, 'github', 'backfill', :repository, 'done', 0, :at)
+"""
 
 Row = dict[str, Any]
 Tables = dict[str, dict[str, Row]]
@@ -180,6 +191,7 @@ async def figures(rig: Rig) -> dict[str, Any]:
     found = {name: body[name] for name in METRICS}
     for path in ("development/pr-review-time", "development/throughput", "builds/success-rate"):
         found[path] = await rig.get(f"/metrics/{path}", **days)
+    del found["development/pr-review-time"]["stages"]  # REWRITTEN, DIRECT
     return found
 
 
@@ -198,7 +210,7 @@ async def test_what_is_read_is_what_was_told(rig: Rig, short: Story) -> None:
     found = without(differing(told, read), *UNTOLD, *await of_tests(rig))
     assert found.keys() <= DIFFERING.keys()
     explained(found, told, read, short)
-    assert await figures(rig) == measured
+    assert unlike(measured, await figures(rig)) == []
     assert len(read["pull_requests"]) > 30
     assert len(read["service_deployments"]) > 60
     assert len(read["builds"]) > 60
@@ -244,3 +256,68 @@ def rewritten(told: Tables) -> set[str]:
 def begun_before(told: Tables, start: datetime) -> set[str]:
     """Return the pull requests of which webhooks told the end alone."""
     return {key for key, row in told["pull_requests"].items() if row["opened_at"] < start}
+
+
+def unlike(one: Any, other: Any, place: str = "") -> list[str]:
+    """Say where two answers differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted(one.keys() | other.keys())
+        return [
+            said for key in keys for said in unlike(one.get(key), other.get(key), f"{place}/{key}")
+        ]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [said for n, (a, b) in pairs for said in unlike(a, b, f"{place}/{n}")]
+    return [] if one == other else [f"{place}: {one} is {other}"]
+
+
+async def test_a_full_sync_after_the_story_finds_nothing_missed(rig: Rig, short: Story) -> None:
+    await tell(rig, short.deliveries)
+    await heard_since(rig, short.start)
+    before = await left(rig)
+    await synced(rig)
+    assert await rig.ask("select thing_id from missed_news") == []
+    found = without(differing(before, await left(rig)), *UNTOLD, "connection_repositories")
+    assert found.keys() <= DIFFERING.keys()
+    assert not any(column == "*" for _, column in found)
+
+
+async def test_a_sync_finds_what_never_came_and_counts_it(rig: Rig, short: Story) -> None:
+    await tell(rig, short.deliveries)
+    whole = await left(rig)
+    await emptied(rig.app.rest.state.engine)
+    lost = [each for each in short.deliveries if each.event in LOST][-LOST_DELIVERIES:]
+    await tell(rig, [each for each in short.deliveries if each not in lost])
+    await heard_since(rig, short.start)
+    await synced(rig)
+    found = without(differing(whole, await left(rig)), *UNTOLD, *LATER)
+    assert found.keys() <= DIFFERING.keys() - {("deployment_changes", "*")}
+    counted = await rig.ask("select what, count(*) as many from missed_news group by 1")
+    missed = {row["what"]: row["many"] for row in counted}
+    assert missed.keys() >= {"pull_requests", "reviews", "deployment_statuses"}
+    (row,) = await rig.ask("select sum(missed) as many from sync_logs")
+    assert row["many"] == sum(missed.values())
+    await synced(rig)
+    (row,) = await rig.ask("select sum(missed) as many from sync_logs")
+    assert row["many"] == sum(missed.values())
+
+
+async def heard_since(rig: Rig, at: datetime) -> None:
+    """Say that all was read at a time, so that whatever came later should have been told."""
+    repositories = await rig.ask("select repository_id from connection_repositories")
+    async with rig.app.rest.state.engine.begin() as db:
+        for row in repositories:
+            bound = {"home": HOME, "repository": row["repository_id"], "at": at}
+            await db.execute(text(READ), bound)
+
+
+async def synced(rig: Rig) -> None:
+    """Read everything of all repositories, as at night."""
+    orders = [
+        Job(name, key=f"{name}:{HOME}", arguments={"full": True})
+        for name in ("sync_github_repos", "sync_github_prs", "sync_github_actions")
+    ]
+    async with rig.app.rest.state.engine.begin() as db:
+        await queue(db, orders, HOME)
+    await rig.settle()
+    assert await rig.ask("select 1 from sync_logs where state <> 'done' or error <> ''") == []

@@ -20,7 +20,7 @@ from bot.live import publish
 from handlers.events import Job
 from models.columns import Fact
 from models.errors import Refused
-from models.missed import note_missed
+from models.missed import happened_at, note_missed
 from models.queue import queue
 from models.store import remember
 from models.syncing import (
@@ -171,7 +171,7 @@ async def missed_on(db: AsyncConnection, sync: Sync, page: Page) -> int:
 def told_of(sync: Sync, row: Fact) -> bool:
     """Tell whether webhooks should have told a row: not what was before we had its repository."""
     since = sync.opened.get(str(getattr(row, "repository_id", None)))
-    return since is None or row.changed_at >= since
+    return since is None or happened_at(row) >= since
 
 
 def merged(
