@@ -9,6 +9,7 @@ import sys
 
 from bench import (
     agent,
+    backfill,
     blame,
     builds,
     ingest,
@@ -29,6 +30,7 @@ PARTS = {
     "ingest": ingest.run,
     "settle": settle.run,
     "recover": recover.run,
+    "backfill": backfill.run,
     "slack": slack.run,
     "metrics": metrics.run,
     "builds": builds.run,
