@@ -167,6 +167,12 @@ async def test_another_run_that_failed_on_the_commit_makes_a_build_flaky(rig: Ri
     ]
 
 
+async def test_what_failed_meanwhile_and_is_told_late_makes_a_build_flaky(rig: Rig) -> None:
+    await delivered(rig, story_of(Attempt("success", run=1, minutes=0, lasted=50)))
+    await delivered(rig, more(Attempt("failure", run=2, minutes=5, branch="feature")))
+    assert await builds(rig, "id, flaky") == [("github:1", True), ("github:2", False)]
+
+
 async def test_a_build_that_is_run_again_is_not_over(rig: Rig) -> None:
     story = story_of(Attempt("failure"), Attempt(None, number=2, minutes=30))
     await delivered(rig, story)
