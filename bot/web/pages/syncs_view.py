@@ -24,7 +24,14 @@ LOGGED = {
 }
 FROM_LOG = "brought back from GitHub’s delivery log"
 SHOWN_KINDS = 5
-ENDINGS = (("ies", "y"), ("sses", "ss"), ("tuses", "tus"), ("ches", "ch"), ("s", ""))
+ENDINGS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("tuses", "tus"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("s", ""),
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def many_of(name: str) -> str:
     one = one_of(name)
     if one.endswith("y") and one[-2] not in "aeiou":
         return f"{one[:-1]}ies"
-    return f"{one}es" if one.endswith(("s", "ch")) else f"{one}s"
+    return f"{one}es" if one.endswith(("s", "ch", "sh")) else f"{one}s"
 
 
 def title(source: str) -> str:
