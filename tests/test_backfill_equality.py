@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bot.jobs import github as github_jobs
 from bot.sample.graph import Commit
 from bot.sample.repositories import INSTALLATION_ID, ORGANIZATION
 from bot.sample.story import Story, story
@@ -271,25 +272,29 @@ def unlike(one: Any, other: Any, place: str = "") -> list[str]:
     return [] if one == other else [f"{place}: {one} is {other}"]
 
 
-async def test_a_full_sync_after_the_story_finds_nothing_missed(rig: Rig, short: Story) -> None:
+async def test_a_full_sync_after_the_story_finds_nothing_missed(
+    rig: Rig, short: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await tell(rig, short.deliveries)
     await heard_since(rig, short.start)
     before = await left(rig)
-    await synced(rig)
+    await synced(rig, monkeypatch)
     assert await rig.ask("select thing_id from missed_news") == []
     found = without(differing(before, await left(rig)), *UNTOLD, "connection_repositories")
     assert found.keys() <= DIFFERING.keys()
     assert not any(column == "*" for _, column in found)
 
 
-async def test_a_sync_finds_what_never_came_and_counts_it(rig: Rig, short: Story) -> None:
+async def test_a_sync_finds_what_never_came_and_counts_it(
+    rig: Rig, short: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await tell(rig, short.deliveries)
     whole = await left(rig)
     await emptied(rig.app.rest.state.engine)
     lost = [each for each in short.deliveries if each.event in LOST][-LOST_DELIVERIES:]
     await tell(rig, [each for each in short.deliveries if each not in lost])
     await heard_since(rig, short.start)
-    await synced(rig)
+    await synced(rig, monkeypatch)
     found = without(differing(whole, await left(rig)), *UNTOLD, *LATER)
     assert found.keys() <= DIFFERING.keys() - {("deployment_changes", "*")}
     counted = await rig.ask("select what, count(*) as many from missed_news group by 1")
@@ -297,7 +302,7 @@ async def test_a_sync_finds_what_never_came_and_counts_it(rig: Rig, short: Story
     assert missed.keys() >= {"pull_requests", "reviews", "deployment_statuses"}
     (row,) = await rig.ask("select sum(missed) as many from sync_logs")
     assert row["many"] == sum(missed.values())
-    await synced(rig)
+    await synced(rig, monkeypatch)
     (row,) = await rig.ask("select sum(missed) as many from sync_logs")
     assert row["many"] == sum(missed.values())
 
@@ -311,8 +316,10 @@ async def heard_since(rig: Rig, at: datetime) -> None:
             await db.execute(text(READ), bound)
 
 
-async def synced(rig: Rig) -> None:
-    """Read everything of all repositories, as at night."""
+async def synced(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read everything of all repositories, as at a night not long after the story."""
+    since = (datetime.now(UTC) - UNTIL).days + github_jobs.FULL_DAYS
+    monkeypatch.setattr(github_jobs, "FULL_DAYS", since)
     orders = [
         Job(name, key=f"{name}:{HOME}", arguments={"full": True})
         for name in ("sync_github_repos", "sync_github_prs", "sync_github_actions")
