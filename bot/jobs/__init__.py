@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from models.queue import (
     put_back,
 )
 
-__all__ = ["JOBS", "PutOff", "Surroundings", "job", "work"]
+__all__ = ["JOBS", "PutOff", "Surroundings", "job", "register", "work"]
 
 log = structlog.get_logger()
 
@@ -53,15 +52,9 @@ def job(function: Work) -> Work:
 
 @cache
 def register() -> None:
-    """Import every module of this package: whose functions are jobs registers them.
-
-    Then the collector need not look at what was imported again and again, which took half of the
-    time of deriving a large repository.
-    """
+    """Import every module of this package: whose functions are jobs registers them."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    gc.collect()
-    gc.freeze()
 
 
 async def work(surroundings: Surroundings, lane: str, together: int) -> bool:
