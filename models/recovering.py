@@ -21,11 +21,12 @@ KEEP = text("""
            t.sent_at
       from unnest(cast(:ids as text[]), cast(:events as text[]), cast(:headers as text[]),
                   cast(:bodies as bytea[]), cast(:digests as bytea[]),
-                  cast(:times as timestamptz[]))
-           as t(delivery_id, event, headers, body, sha256, sent_at)
+                  cast(:times as timestamptz[])) with ordinality
+           as t(delivery_id, event, headers, body, sha256, sent_at, place)
      where not exists (select from deliveries d
                         where d.source = :source and d.delivery_id = t.delivery_id
                           and d.event = t.event)
+     order by t.place
         on conflict on constraint deliveries_once do nothing
 """)
 

@@ -269,7 +269,8 @@ async def test_without_an_app_a_label_is_left_alone(desk: Desk) -> None:
     desk.rig.settings = desk.rig.settings.model_copy(update={"app_id": None})
     await desk.tell(labeled(desk.api, desk.api.issue()))
     assert (desk.fake.said, await desk.tickets()) == ([], [])
-    assert await desk.rig.ask("select name from jobs where status <> 'done'") == []
+    undone = "select name from jobs where status <> 'done' and lane <> 'history'"
+    assert await desk.rig.ask(undone) == []
 
 
 async def test_two_that_ask_at_once_start_one_run(desk: Desk) -> None:

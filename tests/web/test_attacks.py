@@ -21,6 +21,7 @@ pytestmark = pytest.mark.store
 
 ANYBODYS = {
     "POST /api/v1/incidents/settings/try": "reads a text, keeps nothing",
+    "POST /api/v1/repositories/github:10/deployment-rule/preview": "tries a rule, keeps nothing",
     "POST /theme": "a cookie of one's own",
     "POST /connect/slack/member": "ties one's own account, by a link",
 }
