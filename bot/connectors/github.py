@@ -4,8 +4,8 @@ What follows is decided by the same handlers as of webhooks. Only what derives f
 ordered: nobody is answered for what they asked long ago.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -13,12 +13,12 @@ from pathlib import Path
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clients.github import GitHub, GitHubError, RateLimited
+from bot.clients.github import GitHub, GitHubError
 from bot.clients.github_history import Cost, cost
 from bot.connectors import github_reading as reading
 from bot.connectors import status
 from bot.connectors.github_reading import ACTIONS, HISTORY, PRS, REPOS, Line, Reading, Spot
-from bot.connectors.protocol import EVERYTHING, Condition, Page, SyncStatus, Trouble, Wait, Wish
+from bot.connectors.protocol import EVERYTHING, Condition, Page, SyncStatus, Wish, in_words
 from bot.surroundings import Surroundings
 from bot.vault import app_credentials
 from models.teams import installations
@@ -45,17 +45,6 @@ supported_metrics: frozenset[str] = frozenset(
 MANIFEST = Path(__file__).parents[2] / "app.yml"
 NOT_INSTALLED = "The GitHub App is not installed, or not set up yet."
 ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin"), "admin": ("admin",)}
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Tell what GitHub says as a connector does: wait, or what the trouble is."""
-    try:
-        yield
-    except RateLimited as limited:
-        raise Wait(limited.until, str(limited)) from None
-    except GitHubError as error:
-        raise Trouble(str(error)) from None
 
 
 @asynccontextmanager
@@ -125,7 +114,7 @@ async def fetch(line: Line, wish: Wish, cursor: str | None) -> AsyncIterator[Pag
     """Read repositories, then the history of each, from where a page said."""
     spot = Spot.model_validate_json(cursor) if cursor else Spot(began_at=datetime.now(UTC))
     under_way = Reading(line, wish, spot)
-    with in_words():
+    with in_words(GitHubError):
         if wish.part in (REPOS, EVERYTHING) and wish.repository_id is None:
             async for page in reading.read_lists(under_way):
                 yield page
@@ -150,7 +139,7 @@ async def cost_of(
     async with authenticate(surroundings, organization_id) as line:
         if line is None:
             return None
-        with in_words():
+        with in_words(GitHubError):
             for each in await line.open(repository_id):
                 return await cost(line.installation(each.installation), each.full_name, since)
     return None

@@ -1,7 +1,7 @@
 """Linear as a connector: people, teams, projects, cycles, labels and issues, page after page."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,11 +9,20 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clients.linear import Linear, RateLimited
+from bot.clients.linear import Linear
 from bot.clients.linear_queries import LISTS, misread, page, rest_of_issue, workspace
 from bot.clients.linear_tokens import linear_for
 from bot.connectors import status
-from bot.connectors.protocol import EVERYTHING, Condition, Page, SyncStatus, Trouble, Wait, Wish
+from bot.connectors.protocol import (
+    EVERYTHING,
+    Condition,
+    Page,
+    SyncStatus,
+    Trouble,
+    Wait,
+    Wish,
+    in_words,
+)
 from bot.surroundings import Surroundings
 from handlers.events import Job
 from handlers.linear import issues, plans, talk
@@ -75,23 +84,12 @@ class Line:
     organization_id: str
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Tell what Linear says as a connector does: wait, or what the trouble is."""
-    try:
-        yield
-    except RateLimited as limited:
-        raise Wait(limited.until, str(limited)) from None
-    except Refused as error:
-        raise Trouble(str(error)) from None
-
-
 @asynccontextmanager
 async def authenticate(
     surroundings: Surroundings, organization_id: str
 ) -> AsyncIterator[Line | None]:
     """Open a line to the workspace that an organisation connected; None without one."""
-    with in_words():
+    with in_words(Refused):
         async with linear_for(
             surroundings.engine, surroundings.settings, surroundings.vault, organization_id
         ) as linear:

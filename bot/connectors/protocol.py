@@ -1,7 +1,7 @@
 """What a source that can be asked must offer, so that one engine synchronises them all."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,6 +30,21 @@ class Wait(Exception):  # noqa: N818 - it is a wish, not a bug
 
 class Trouble(Exception):  # noqa: N818 - the source's, told in words for people
     """A source would not tell: what it refused, and what would help."""
+
+
+@contextmanager
+def in_words(refused: type[Exception]) -> Iterator[None]:
+    """Tell what a source says as a connector does: `refused` is what its client raises.
+
+    One that has a time `until` when to ask again is a `Wait`, any other is a `Trouble`.
+    """
+    try:
+        yield
+    except refused as error:
+        until = getattr(error, "until", None)
+        if isinstance(until, datetime):
+            raise Wait(until, str(error)) from None
+        raise Trouble(str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ to threads that are no incident.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,16 @@ import models
 from bot.clients.slack import RateLimited, Slack, SlackError, slack_for
 from bot.clients.slack_scopes import SCOPES
 from bot.connectors import status
-from bot.connectors.protocol import EVERYTHING, Condition, Page, SyncStatus, Trouble, Wait, Wish
+from bot.connectors.protocol import (
+    EVERYTHING,
+    Condition,
+    Page,
+    SyncStatus,
+    Trouble,
+    Wait,
+    Wish,
+    in_words,
+)
 from bot.queue import SYNC
 from bot.surroundings import Surroundings
 from handlers.events import Job
@@ -79,17 +88,6 @@ class Line:
             yield slack
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Tell what Slack says as a connector does: wait, or what the trouble is."""
-    try:
-        yield
-    except RateLimited as limited:
-        raise Wait(limited.until, str(limited)) from None
-    except Refused as error:
-        raise Trouble(str(error)) from None
-
-
 @asynccontextmanager
 async def authenticate(
     surroundings: Surroundings, organization_id: str
@@ -97,7 +95,7 @@ async def authenticate(
     """Find the workspaces of an organisation; None where none has a token."""
     async with surroundings.engine.connect() as db:
         teams = await teams_of(db, organization_id)
-    with in_words():
+    with in_words(Refused):
         yield Line(surroundings, organization_id, teams) if teams else None
 
 
